@@ -1,0 +1,239 @@
+"""Files that are not here yet: names of the released checkpoints, download that goes on where it stopped, unpacking.
+
+Knows nothing about what a checkpoint holds (`kit.checkpoints`). Source of the addresses: FiD's get-model.sh and the
+pages of the authors on the Hugging Face hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.types import KitError
+
+FID_HOST = "https://dl.fbaipublicfiles.com/FiD/pretrained_models"
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Release:
+    """A released checkpoint: an archive at `address` (http...), or a repository of the Hugging Face hub."""
+
+    address: str
+    kind: str  # reader, encoder, cross-encoder, extractive-reader
+    note: str
+    sha256: str | None = None  # none of the authors published one
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is a tar archive and not a repository of the hub."""
+        return self.address.startswith("http")
+
+
+def _fid(name: str, kind: str, note: str) -> Release:
+    return Release(f"{FID_HOST}/{name}.tar.gz", kind, note)
+
+
+RELEASES: dict[str, Release] = {
+    "nq_reader_base": _fid("nq_reader_base", "reader", "FiD, Natural Questions, T5-base: EM 49.2 dev / 50.1 test"),
+    "nq_reader_large": _fid("nq_reader_large", "reader", "FiD, Natural Questions, T5-large: 52.7 / 54.4"),
+    "tqa_reader_base": _fid("tqa_reader_base", "reader", "FiD, TriviaQA, T5-base: 68.7 / 69.3"),
+    "tqa_reader_large": _fid("tqa_reader_large", "reader", "FiD, TriviaQA, T5-large: 72.5 / 72.5"),
+    "nq_retriever": _fid("nq_retriever", "encoder", "FiD-KD, Natural Questions: R@20 84.3, R@100 89.3 test"),
+    "tqa_retriever": _fid("tqa_retriever", "encoder", "FiD-KD, TriviaQA: R@20 83.6, R@100 87.7 test"),
+    "rdr-nq": Release("soheeyang/rdr-question_encoder-single-nq-base", "encoder", "RDR pair, NQ: R@1 54.3, R@20 82.8"),
+    "rdr-trivia": Release("soheeyang/rdr-question_encoder-single-trivia-base", "encoder", "RDR pair: R@1 62.6"),
+    "dpr-nq": Release("facebook/dpr-question_encoder-single-nq-base", "encoder", "DPR pair, NQ: R@1 45.9, R@20 80.0"),
+    "dpr-trivia": Release("soheeyang/dpr-question_encoder-single-trivia-base", "encoder", "DPR pair, TriviaQA"),
+    "dpr-reader-nq": Release("facebook/dpr-reader-single-nq-base", "extractive-reader", "DPR's reader: RDR's teacher"),
+    "distilbert-dot": Release(
+        "sebastian-hofstaetter/distilbert-dot-margin_mse-T2-msmarco", "encoder", "Margin-MSE student: MRR@10 .323 dev"
+    ),
+    "distilbert-dot-tas-b": Release(
+        "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco", "encoder", "TAS-B student: MRR@10 .344 dev"
+    ),
+    "distilbert-cat": Release(
+        "sebastian-hofstaetter/distilbert-cat-margin_mse-T2-msmarco", "cross-encoder", "BERT_Cat with DistilBERT"
+    ),
+    "minilm-cat": Release("cross-encoder/ms-marco-MiniLM-L6-v2", "cross-encoder", "a small teacher, MS MARCO"),
+    "contriever": Release("facebook/contriever", "encoder", "unsupervised, masked mean"),
+}
+
+
+def download(name: str, directory: str | Path, *, say: Callable[[str], None] = print) -> Path:
+    """The folder of a released checkpoint, `directory/name`, fetched when it is not there; a stopped download goes on.
+
+    `name` is one of `RELEASES`. What will be written, and the disk it takes, is said before anything is fetched.
+    """
+    if name not in RELEASES:
+        raise KitError("download", f"one of {', '.join(RELEASES)}", repr(name))
+    release, target = RELEASES[name], Path(directory) / name
+    if not release.is_archive:
+        return fetch_from_hub(release.address, target, say=say)
+    if target.is_dir():
+        return _checkpoint_folder(target)
+    archive = Path(directory) / f"{name}.tar.gz"
+    download_file(release.address, archive, sha256=release.sha256, say=say)
+    folder = unpack(archive)
+    archive.unlink()
+    return folder
+
+
+def download_file(
+    url: str, path: str | Path, *, sha256: str | None = None, say: Callable[[str], None] = print, timeout: float = 30.0
+) -> Path:
+    """The path of the file at `url`; what a stopped run left in `path.part` is kept and only the rest is asked for.
+
+    A file that is there already is left alone (and checked, where its `sha256` is known). Errors: `KitError` in one
+    line when there is no network, no such file, too little disk, or another checksum.
+    """
+    path = Path(path)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        try:
+            _fetch_rest(url, part, say, timeout)
+        except urllib.error.HTTPError as error:
+            raise KitError(url, "a file on this server", f"HTTP {error.code} {error.reason}") from None
+        except (urllib.error.URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise KitError(url, "a download that ends (run again to go on)", f"no network? {reason}") from None
+        _check_sha256(part, sha256, url)
+        os.replace(part, path)
+    else:
+        _check_sha256(path, sha256, url)
+    return path
+
+
+def _fetch_rest(url: str, part: Path, say: Callable[[str], None], timeout: float) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have and error.headers.get("Content-Range", "").endswith(f"/{have}"):
+            return  # the part was whole already
+        if error.code == 416:
+            part.unlink(missing_ok=True)  # the part is not of this file: begin again next time
+        raise
+    with answer:
+        have = have if answer.status == 206 else 0  # a server without ranges sends the whole file
+        rest = answer.headers.get("Content-Length")
+        total = have + int(rest) if rest is not None else None
+        _say_size(url, part, have, total, say)
+        with open(part, "ab" if have else "wb") as file:
+            shutil.copyfileobj(answer, file, CHUNK)
+    if total is not None and part.stat().st_size != total:
+        raise OSError(f"the connection closed at {part.stat().st_size:,} of {total:,} bytes")
+
+
+def _say_size(url: str, part: Path, have: int, total: int | None, say: Callable[[str], None]) -> None:
+    free = shutil.disk_usage(part.parent).free
+    if total is None:
+        say(f"{url}: size not told by the server; {free / 1e9:.1f} GB free in {part.parent}")
+        return
+    if total - have > free:
+        raise KitError(str(part.parent), f"{(total - have) / 1e9:.2f} GB of free disk", f"{free / 1e9:.2f} GB")
+    going_on = f" ({have / 1e9:.2f} GB are here already)" if have else ""
+    say(f"{url}: {total / 1e9:.2f} GB to {part.parent}{going_on}; {free / 1e9:.1f} GB free")
+
+
+def _check_sha256(path: Path, wanted: str | None, url: str) -> None:
+    if wanted is None:
+        return
+    with open(path, "rb") as file:
+        given = hashlib.file_digest(file, "sha256").hexdigest()
+    if given != wanted:
+        path.unlink()
+        raise KitError(url, f"sha256 {wanted}", f"{given} (the file was removed)")
+
+
+def unpack(archive: str | Path) -> Path:
+    """The folder that holds the checkpoint of a `.tar.gz`, unpacked beside it (`x.tar.gz` to `x/`).
+
+    Unpacked aside and renamed; not unpacked again unless the archive is newer. An entry that would be written outside
+    the folder is an error and nothing is kept.
+    """
+    archive = Path(archive)
+    target = archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar"))
+    if target.is_dir() and target.stat().st_mtime >= archive.stat().st_mtime:
+        return _checkpoint_folder(target)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=archive.parent))
+    try:
+        with tarfile.open(archive) as tar:
+            tar.extractall(aside, filter="data")
+        _checkpoint_folder(aside, archive)
+        shutil.rmtree(target, ignore_errors=True)
+        os.chmod(aside, 0o755)
+        os.utime(aside)
+        os.replace(aside, target)
+    except tarfile.FilterError as error:
+        raise KitError(str(archive), "an archive whose files stay inside its folder", error) from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise KitError(str(archive), "a whole tar archive", f"{error} (a download that was cut off?)") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return _checkpoint_folder(target)
+
+
+def _checkpoint_folder(folder: Path, archive: Path | None = None) -> Path:
+    found = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
+    if not found:
+        raise KitError(str(archive or folder), "a checkpoint with a config.json", "none")
+    return found[0].parent
+
+
+def fetch_from_hub(name: str, target: str | Path | None = None, *, say: Callable[[str], None] = print) -> Path:
+    """The local folder of a repository of the Hugging Face hub: `target`, or the hub's own cache without one.
+
+    Only configuration, tokenizer and PyTorch weights are fetched: safetensors, or the .bin where there are none.
+    """
+    from huggingface_hub import snapshot_download
+
+    where = {"local_dir": str(target)} if target is not None else {}
+    small = ["*.json", "*.txt", "*.model"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=[*small, "model*.safetensors"], **where))
+        if not list(folder.glob("model*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*small, "pytorch_model*.bin"], **where))
+    except Exception as error:  # the hub's client raises OSError, ValueError and its HTTP library's errors
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        raise KitError(repr(name), "a folder, a .tar.gz, or a model that the hub can send", reason) from None
+    say(f"{name}: in {folder}")
+    return folder
+
+
+def resolve(name_or_dir: str | Path, *, cache: str | Path | None = None) -> Path:
+    """The local folder of a checkpoint: a folder, a `.tar.gz` archive, a name of `RELEASES`, or a name on the hub.
+
+    Archives of `RELEASES` are kept in `cache` (default: the environment's KIT_CACHE, or ~/.cache/kit).
+    """
+    path = Path(name_or_dir)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise KitError(str(path), "a checkpoint folder with a config.json", sorted(p.name for p in path.iterdir()))
+        return path
+    if path.name.endswith((".tar.gz", ".tgz", ".tar")):
+        if not path.exists():
+            raise KitError(str(path), "an archive that exists", "no such file")
+        return unpack(path)
+    name = str(name_or_dir)
+    cache = Path(cache or os.environ.get("KIT_CACHE") or Path.home() / ".cache" / "kit")
+    if name in RELEASES:
+        release = RELEASES[name]
+        return download(name, cache) if release.is_archive else fetch_from_hub(release.address, say=_silent)
+    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise KitError(name, "a checkpoint folder, archive, or a model's name", "no such folder")
+    return fetch_from_hub(name, say=_silent)
+
+
+def _silent(line: str) -> None:
+    """What a caller says who tells of a checkpoint only when it is fetched by hand."""

@@ -1,0 +1,368 @@
+"""The whole loop at toy scale: encyclopaedia, reader, attention scores, student, index, and round again, with figures.
+
+Leaves in a folder all files that the figures and the report are made from. Knows nothing of pictures.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.attention import capture_cross_attention
+from kit.corpus import Corpus, save_passages
+from kit.data import save_questions
+from kit.encoder import DualEncoder
+from kit.index import build_index
+from kit.metrics import answer_recall, exact_match
+from kit.reader import FiDReader
+from kit.retrieve import BM25, DenseRetriever
+from kit.rounds import Plan, run_rounds
+from kit.toy.counterfactual import counterfactual_questions
+from kit.toy.world import DATA, ToyWorld, build_world
+from kit.types import Passage, Question, ScoreTable, written_aside
+
+PLAN = Plan(read_questions=1000, score_questions=2000)
+FEW = 3  # passages of the evidence experiment
+SAMPLE = 400  # questions of the smaller measurements
+
+
+def run_quickstart(
+    folder: str | Path = "runs/quickstart",
+    *,
+    seed: int = 0,
+    plan: Plan = PLAN,
+    say: Callable[[str], None] = print,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """The figures of a run, also in `folder`/figures.json; a stopped run goes on where it stopped.
+
+    A folder with a finished run is begun anew. Takes under five minutes on two CPU cores.
+    """
+    folder = Path(folder)
+    if (folder / "figures.json").exists():
+        shutil.rmtree(folder)
+    clock = _Clock(folder / "stages.json", say)
+    plan = replace(plan, seed=seed)
+    with clock.stage("writing the encyclopaedia"):
+        world = build_world(seed)
+        corpus = Corpus(world.passages.values())
+        save_passages(folder / "passages.tsv", corpus)
+        for split, questions in world.questions.items():
+            save_questions(folder / f"questions.{split}.jsonl", questions)
+        bm25 = BM25(corpus)
+    encoder = DualEncoder.from_pretrained(DATA / "bert", device="cpu")
+    test = world.questions["test"]
+    with clock.stage("the student and the reader before they learn"):
+        before = _retrieve_before(folder / "before.parquet", encoder, corpus, test, plan)
+        t5 = FiDReader.from_pretrained(DATA / "t5", device="cpu")
+        few = random.Random(seed).sample(test, SAMPLE)
+        untrained = _em(t5, few, corpus, bm25.retrieve(few, plan.read), plan.read)
+        distributions = _Distributions(encoder, corpus)
+    with clock.stage("the rounds"):
+        rounds = run_rounds(
+            folder, world.questions["train"], test, corpus, bm25,
+            lambda: FiDReader.from_pretrained(DATA / "t5", device="cpu"), encoder, plan, say=say, progress=progress,
+        )  # fmt: skip
+    with clock.stage("looking at what was learned"):
+        reader = FiDReader.from_pretrained(folder / "round-1" / "reader", device="cpu")
+        found = ScoreTable.load(folder / "round-0" / "test.parquet")
+        scores = ScoreTable.load(folder / "round-0" / "test.scores.parquet")
+        answers = json.loads((folder / "round-0" / "test.answers.json").read_text(encoding="utf-8"))
+        figures = {
+            "corpus": _corpus_figures(world),
+            "reader": reader_figures(reader, world, answers, untrained),
+            "attention": {
+                "gold_top1": gold_on_top(scores, world),
+                "bm25_gold_top1": gold_on_top(found.top(plan.read), world),
+            },
+            "evidence": _evidence(
+                reader, few, corpus, scores.select([q.id for q in test if q.id in scores.rows]), seed
+            ),
+            "bm25": {"recall": _keys(rounds[0].recall)},
+            "before": {"recall": _keys(answer_recall(before, test, corpus, plan.ks))},
+            "rounds": [{"number": r.number, "recall": _keys(r.recall), "em": r.em} for r in rounds[1:]],
+        }
+        distributions.write(folder, world, scores, encoder, seed)
+        _write_story(folder, reader, world, corpus, scores, answers, before, distributions, encoder)
+        _write_samples(folder, world, seed)
+    figures |= {"seconds": clock.total, "stages": clock.stages, "peak_memory_mb": _peak_memory()}
+    _write_json(folder / "figures.json", figures)
+    return figures
+
+
+def gold_on_top(table: ScoreTable, world: ToyWorld) -> float:
+    """Of the questions that have a gold passage in their row, the share in which the highest-scored one is gold."""
+    hits = []
+    for question_id, ids, values in zip(
+        table.question_ids.tolist(), table.passage_ids.tolist(), table.values, strict=True
+    ):
+        gold = set(world.gold[question_id])
+        if gold & set(ids):
+            hits.append(ids[int(np.nanargmax(values))] in gold)
+    return float(np.mean(hits))
+
+
+def reader_figures(reader: FiDReader, world: ToyWorld, answers: Mapping[str, str], untrained: float) -> dict[str, Any]:
+    """Exact match on test questions, by kind of question and gold passage, and the controls.
+
+    A question counts as `one fact` where every gold passage states one fact, as `with look-alikes` where every gold
+    passage states a fact of another entity, or is about another entity.
+    """
+    asked = [question for question in world.questions["test"] if question.id in answers]
+    groups: dict[str, list[bool]] = {}
+    for question in asked:
+        hit = exact_match(answers[question.id], question.answers)
+        for name in ("all", *_kinds_of(question, world)):
+            groups.setdefault(name, []).append(hit)
+    em = {name: float(np.mean(hits)) for name, hits in sorted(groups.items())}
+    questions, right, wrong = counterfactual_questions(300)
+    passages = {name: Corpus(p for row in rows for p in row) for name, rows in (("right", right), ("wrong", wrong))}
+    tables = {name: _table(questions, rows) for name, rows in (("right", right), ("wrong", wrong))}
+    em["counterfactual"] = _em(reader, questions, passages["right"], tables["right"], 10)
+    closed = _em(reader, questions, passages["wrong"], tables["wrong"], 10)
+    return {"em": em, "em_closed_book": closed, "before": untrained, "questions": len(asked)}
+
+
+def _kinds_of(question: Question, world: ToyWorld) -> tuple[str, str, str]:
+    """The kinds of a question: by facts in its gold passages, by look-alikes in them, real or made entity."""
+    entity, _ = world.asks[question.id]
+    sources = [world.sources[name] for name in world.gold[question.id]]
+    several = any(len(source.facts) > 1 for source in sources)
+    alone = any(source.entity == entity and not source.lookalikes for source in sources)
+    return (
+        "several facts" if several else "one fact",
+        "right entity only" if alone else "with look-alikes",
+        "real" if world.entities[entity].real else "made",
+    )
+
+
+def _evidence(
+    reader: FiDReader, questions: Sequence[Question], corpus: Mapping[str, Passage], scores: ScoreTable, seed: int
+) -> dict[str, float]:
+    """Exact match with all passages, and with the few that attention, BM25's order and chance would keep."""
+    asked = [question for question in questions if question.id in scores.rows]
+    read = scores.select([question.id for question in asked])
+    order = -np.arange(read.values.shape[1], dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    rankings = {
+        "attention": read.values,
+        "bm25": np.tile(order, (len(read), 1)),
+        "random": rng.random(read.values.shape),
+    }
+    result = {"all": _em(reader, asked, corpus, read, read.values.shape[1])}
+    for name, values in rankings.items():
+        kept = ScoreTable(name, read.question_ids, read.passage_ids, np.where(read.mask, values, np.nan)).top(FEW)
+        result[name] = _em(reader, asked, corpus, kept, FEW)
+    return result
+
+
+def _em(
+    reader: FiDReader, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, n: int
+) -> float:
+    reading = reader.read(questions, corpus, table, n_context=n, batch_size=16, max_new_tokens=16)
+    return float(np.mean([exact_match(reading.answers[q.id], q.answers) for q in questions]))
+
+
+def _table(questions: Sequence[Question], rows: Sequence[Sequence[Passage]]) -> ScoreTable:
+    """Passages in their order, with falling scores."""
+    ids = [[passage.id for passage in row] for row in rows]
+    return ScoreTable("given", [q.id for q in questions], ids, [[-float(n) for n in range(len(row))] for row in ids])
+
+
+def _retrieve_before(
+    path: Path, encoder: DualEncoder, corpus: Corpus, test: Sequence[Question], plan: Plan
+) -> ScoreTable:
+    if not path.exists():
+        vectors = encoder.encode_passages(corpus.values(), batch_size=256)
+        retriever = DenseRetriever(encoder, build_index(list(corpus), vectors), name="before")
+        retriever.retrieve(test, plan.retrieved).save(path)
+    return ScoreTable.load(path)
+
+
+class _Distributions:
+    """The student's scores over the passages that the reader read, before (kept as weights) and after."""
+
+    def __init__(self, encoder: DualEncoder, corpus: Corpus) -> None:
+        self.corpus = corpus
+        self.start = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+
+    def student(self, encoder: DualEncoder, questions: Sequence[Question], table: ScoreTable) -> np.ndarray:
+        """Scores (q, k) of the cells of `table`."""
+        import torch
+
+        texts = [question.text for question in questions]
+        ids = [name for row in table.passage_ids.tolist() for name in row]
+        vectors = encoder.encode_passages([self.corpus[name] for name in ids], batch_size=256)
+        asked = torch.from_numpy(encoder.encode_questions(texts))
+        return encoder.score(asked, torch.from_numpy(vectors).view(*table.values.shape, -1)).numpy()
+
+    def both(
+        self, encoder: DualEncoder, questions: Sequence[Question], table: ScoreTable
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores (q, k) before and after; the encoder is left as it is."""
+        after = self.student(encoder, questions, table)
+        trained = {name: weight.clone() for name, weight in encoder.state_dict().items()}
+        encoder.load_state_dict(self.start)
+        try:
+            return self.student(encoder, questions, table), after
+        finally:
+            encoder.load_state_dict(trained)
+
+    def write(self, folder: Path, world: ToyWorld, scores: ScoreTable, encoder: DualEncoder, seed: int) -> None:
+        import pandas
+
+        asked = [question for question in world.questions["test"] if question.id in scores.rows]
+        asked = random.Random(seed).sample(asked, min(200, len(asked)))
+        table = scores.select([question.id for question in asked])
+        before, after = self.both(encoder, asked, table)
+        rows = [
+            (question.id, name, name in world.gold[question.id], *cells)
+            for question, ids, *values in zip(
+                asked, table.passage_ids.tolist(), table.values, before, after, strict=True
+            )
+            for name, *cells in zip(ids, *values, strict=True)
+        ]
+        frame = pandas.DataFrame(rows, columns=["question_id", "passage_id", "gold", "teacher", "before", "after"])
+        with written_aside(folder / "distributions.parquet") as aside:
+            frame.to_parquet(aside)
+
+
+def _write_story(
+    folder: Path, reader: FiDReader, world: ToyWorld, corpus: Corpus, scores: ScoreTable, answers: Mapping[str, str],
+    before: ScoreTable, distributions: _Distributions, encoder: DualEncoder,
+) -> None:  # fmt: skip
+    """One question through every stage: found by BM25 below the top, read, seen, and found by the student."""
+    final = sorted(folder.glob("round-*"))[-1]
+    tables = {
+        name: ScoreTable.load(path / "test.parquet") for name, path in (("bm25", folder / "round-0"), ("after", final))
+    }
+    tables["before"] = before
+    question = _telling_question(world, scores, answers, tables)
+    row = scores.select([question.id])
+    passages = [corpus[name] for name in row.passages_of(question.id)]
+    ids, mask = reader.tokenize([question.text], [passages])
+    seen = capture_cross_attention(reader, ids, mask)
+    logits, probabilities = (x[:, 0, :, 0].mean((0, 1)) for x in (seen.logits, seen.probabilities))  # (k, t)
+    old, new = distributions.both(encoder, [question], row)
+    gold, told = set(world.gold[question.id]), tables["bm25"].select([question.id])
+    bm25 = dict(zip(told.passage_ids[0].tolist(), told.values[0].tolist(), strict=True))
+    told = [
+        {
+            "id": passage.id, "title": passage.title, "text": passage.text, "gold": passage.id in gold,
+            "bm25": bm25.get(passage.id), "attention": float(row.values[0, n]),
+            "before": float(old[0, n]), "after": float(new[0, n]),
+            "tokens": reader.words("story").convert_ids_to_tokens(ids[0, n][mask[0, n]].tolist()),
+            "probabilities": probabilities[n][mask[0, n]].tolist(), "logits": logits[n][mask[0, n]].tolist(),
+        }
+        for n, passage in enumerate(passages)
+    ]  # fmt: skip
+    found = {
+        name: [
+            {"id": i, "title": corpus[i].title, "gold": i in gold}
+            for i in table.select([question.id]).top(5).passages_of(question.id)
+        ]
+        for name, table in tables.items()
+    }
+    story = {"question": question.text, "answers": list(question.answers), "said": answers[question.id]}
+    _write_json(folder / "story.json", {**story, "passages": told, "found": found})
+
+
+def _telling_question(
+    world: ToyWorld, scores: ScoreTable, answers: Mapping[str, str], tables: Mapping[str, ScoreTable]
+) -> Question:
+    """A question about a real entity that the reader answers and of which BM25's first passage is not gold."""
+    asked = [question for question in world.questions["test"] if question.id in scores.rows]
+
+    def telling(question: Question) -> tuple[bool, ...]:
+        gold = set(world.gold[question.id])
+        first = {name: table.passages_of(question.id)[0] in gold for name, table in tables.items()}
+        real = world.entities[world.asks[question.id][0]].real
+        right = exact_match(answers[question.id], question.answers)
+        return (right, real, not first["bm25"], first["after"], not first["before"])
+
+    return max(asked, key=telling)
+
+
+def _write_samples(folder: Path, world: ToyWorld, seed: int) -> None:
+    rng = random.Random(seed)
+    about: dict[str, list[Question]] = {}
+    for questions in world.questions.values():
+        for question in questions:
+            for name in world.gold[question.id]:
+                about.setdefault(name, []).append(question)
+    names = rng.sample([name for name in about if world.entities[world.sources[name].entity].real], 4)
+    samples = [
+        {
+            "title": world.passages[name].title,
+            "text": world.passages[name].text,
+            "questions": [{"text": q.text, "answer": q.answers[0]} for q in about[name][:3]],
+        }
+        for name in names
+    ]
+    _write_json(folder / "passages.json", samples)
+    training = {"rounds": []}
+    for here in sorted(folder.glob("round-[1-9]*")):
+        reader, student = (
+            json.loads((here / part / "training.json").read_text()) for part in ("reader-training", "distillation")
+        )
+        training.setdefault("reader", reader["losses"])
+        training["rounds"].append({"number": int(here.name.split("-")[1]), "student": student["losses"]})
+    _write_json(folder / "training.json", training)
+
+
+def _corpus_figures(world: ToyWorld) -> dict[str, Any]:
+    real = sum(entity.real for entity in world.entities.values())
+    return {
+        "passages": len(world.passages),
+        "questions": {split: len(items) for split, items in world.questions.items()},
+        "entities": {"real": real, "made": len(world.entities) - real},
+        "words": float(np.mean([len(passage.text.split()) for passage in world.passages.values()])),
+    }
+
+
+def _keys(recall: Mapping[int, float]) -> dict[str, float]:
+    return {str(k): value for k, value in recall.items()}
+
+
+def _peak_memory() -> float:
+    """The largest resident memory of this process so far, in MB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+class _Clock:
+    """Seconds by stage, kept on disk, so that a run that was stopped and went on counts all of them."""
+
+    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+        self.path, self.say = path, say
+        self.stages: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+
+    @property
+    def total(self) -> float:
+        return sum(stage["seconds"] for stage in self.stages)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.say(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.append({"name": name, "seconds": time.perf_counter() - start})
+            _write_json(self.path, self.stages)

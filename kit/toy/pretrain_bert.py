@@ -1,0 +1,98 @@
+"""Pre-train the toy BERT in data/toy/bert, where the toy's retrievers start: `python -m kit.toy.pretrain_bert`.
+
+The inverse cloze task on imagined passages (kit.toy.counterfactual): no question, no answer and no reader is seen.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from transformers import BertConfig
+
+from kit.encoder import DualEncoder
+from kit.fit import Optimisation, Training
+from kit.toy.counterfactual import imagine, write_passage
+from kit.toy.names import make_pools
+from kit.toy.vocabulary import bert_tokenizer
+from kit.toy.world import DATA, load_kinds
+from kit.types import Passage
+from kit.warm_up import warm_up
+
+BATCH = 96  # passages
+EACH = 3  # of one entity
+
+
+def initial_bert(*, seed: int = 0, d_model: int = 128, layers: int = 2) -> DualEncoder:
+    """A BERT of FiD-KD's kind (shared, masked mean, 1/sqrt(d)) of about a million parameters, before its first step."""
+    tokenizer = bert_tokenizer()
+    config = BertConfig(
+        vocab_size=-(-len(tokenizer) // 8) * 8,
+        hidden_size=d_model,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=4 * d_model,
+        max_position_embeddings=256,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        initializer_range=0.05,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return DualEncoder.from_config(config, tokenizer, family="fid-kd", seed=seed)
+
+
+def imagined_passages(rng: random.Random) -> list[Passage]:
+    """Passages about imagined entities of several kinds, `EACH` about one, as many as a batch has."""
+    kinds, pools = load_kinds(), make_pools()
+    drawn: list[Passage] = []
+    while len(drawn) < BATCH:
+        kind = kinds[rng.choice(list(kinds))]
+        entities = imagine(kind, pools, rng, 6)
+        for entity in entities[:2]:
+            others = [other for other in entities if other is not entity]
+            drawn += [write_passage(kind, entity, others, rng) for _ in range(EACH)]
+    return drawn[:BATCH]
+
+
+def pretrain_bert(
+    steps: int, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True
+) -> tuple[DualEncoder, Training]:
+    """The toy BERT as a `DualEncoder`, and how it was trained. Goes on from a checkpoint in `folder`."""
+    encoder = initial_bert(seed=seed)
+    optimisation = Optimisation(
+        steps,
+        rate=1e-3,
+        embedding_rate=3,
+        warm_up=100,
+        schedule="hold",
+        fall=0.4,
+        final=0.02,
+        seed=seed,
+        save_every=250,
+    )
+    return encoder, warm_up(encoder, imagined_passages, optimisation, folder=folder, progress=progress)
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="where the pre-trained BERT is written")] = DATA / "bert",
+    work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = Path("runs/toy-bert"),
+    steps: Annotated[int, typer.Option(help="steps of 96 passages")] = 4000,
+    seed: int = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+) -> None:
+    """Pre-train the toy BERT on imagined passages. Example: python -m kit.toy.pretrain_bert --steps 4000"""
+    if threads:
+        torch.set_num_threads(threads)
+    encoder, training = pretrain_bert(steps, seed=seed, folder=work)
+    if training.interrupted:
+        typer.echo(f"stopped; run it again to go on from the last checkpoint in {work}", err=True)
+        raise typer.Exit(130)
+    encoder.save_pretrained(out)
+    typer.echo(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

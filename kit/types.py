@@ -1,0 +1,279 @@
+"""The nouns of the kit: Passage, Question, ScoreTable, and the one error.
+
+Everything after retrieval takes and gives a `ScoreTable`. Knows nothing of files' formats, models or tensors.
+
+Axis letters, everywhere in the kit: `q` questions, `k` passages of a question, `t` tokens of a passage, `a` answer
+tokens, `v` vocabulary, `d` embedding, `h` heads, `n` layers, `x` any batch.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas
+
+
+class KitError(ValueError):
+    """A user's mistake, in one line: where it is, what was wanted and what was given.
+
+    >>> str(KitError("questions.jsonl:3", "a string in 'question'", "7"))
+    "questions.jsonl:3: wanted a string in 'question', given 7"
+    """
+
+    def __init__(self, where: str, wanted: str, given: object) -> None:
+        self.where, self.wanted, self.given = where, wanted, given
+        super().__init__(" ".join(f"{where}: wanted {wanted}, given {given}".split()))
+
+
+@contextmanager
+def written_aside(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    The folder is made if needed. A reader of `path` sees the old file or the whole new one, never half of it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix="".join(path.suffixes), dir=path.parent)
+    os.close(handle)
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(name, 0o666 & ~umask)
+    try:
+        yield Path(name)
+        os.replace(name, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A block of text with its title, as in psgs_w100: `Passage("1", "France", "Paris is the capital ...")`."""
+
+    id: str
+    title: str
+    text: str
+
+    def __post_init__(self) -> None:
+        _check_strings("passage", self, ("id", "title", "text"))
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p><b>{escape(self.title)}</b> <small>[{escape(self.id)}]</small><br>{escape(self.text)}</p>"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question, its accepted answers (aliases) and, where given, the `target` that a reader is trained to say."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...] = ()
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_strings("question", self, ("id", "text"))
+        if isinstance(self.answers, str):
+            raise KitError(f"question {self.id!r}", "a list of answers", f"the string {self.answers!r}")
+        object.__setattr__(self, "answers", tuple(self.answers))
+        wrong = [answer for answer in self.answers if not isinstance(answer, str)]
+        if wrong:
+            raise KitError(f"question {self.id!r}", "answers that are strings", repr(wrong[0]))
+        if self.target is not None and not isinstance(self.target, str):
+            raise KitError(f"question {self.id!r}", "a target that is a string or None", repr(self.target))
+
+
+def _check_strings(what: str, item: object, names: Sequence[str]) -> None:
+    for name in names:
+        value = getattr(item, name)
+        if not isinstance(value, str):
+            raise KitError(f"{what} {getattr(item, 'id', '?')!r}", f"a string in {name!r}", repr(value))
+    if not item.id:
+        raise KitError(what, "an id that is not empty", repr(item.id))
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Scores of passages for questions: what a retriever finds, a teacher says and a loss compares.
+
+    `question_ids` (q,), `passage_ids` (q, k), `values` (q, k) float32, all read-only arrays. A missing cell is `""`
+    with NaN (questions may have different numbers of passages); an id with NaN is a passage that was not scored.
+
+    >>> table = ScoreTable("bm25", ["q1"], [["p1", "p2"]], [[0.5, 2.0]])
+    >>> table.top(1).passage_ids.tolist()
+    [['p2']]
+    """
+
+    name: str
+    question_ids: np.ndarray
+    passage_ids: np.ndarray
+    values: np.ndarray
+
+    def __post_init__(self) -> None:
+        where = f"score table {self.name!r}"
+        question_ids = np.array([str(i) for i in self.question_ids], dtype=np.str_).reshape(-1)
+        count = len(question_ids)
+        passage_ids = _as_grid(where, self.passage_ids, count, np.str_)
+        values = _as_grid(where, self.values, count, np.float32)
+        if passage_ids.shape != values.shape:
+            raise KitError(
+                where, f"one value for each of the {passage_ids.shape} passage ids", f"values {values.shape}"
+            )
+        if len(set(question_ids.tolist())) != count:
+            raise KitError(where, "question ids that differ", _first_repeated(question_ids.tolist()))
+        stray = (passage_ids == "") & ~np.isnan(values)
+        if stray.any():
+            row = int(np.argwhere(stray)[0][0])
+            raise KitError(
+                f"{where}, question {question_ids[row]!r}", "NaN where there is no passage", values[stray][0]
+            )
+        for row, ids in enumerate(passage_ids.tolist()):
+            real = [i for i in ids if i]
+            if len(set(real)) != len(real):
+                raise KitError(f"{where}, question {question_ids[row]!r}", "each passage once", _first_repeated(real))
+        for name, array in (("question_ids", question_ids), ("passage_ids", passage_ids), ("values", values)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.question_ids)
+
+    def __repr__(self) -> str:
+        q, k = self.values.shape
+        return f"ScoreTable({self.name!r}, {q} questions x {k} passages, {int(self.mask.sum())} cells)"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().head(10).to_html(index=False)}"
+
+    @cached_property
+    def mask(self) -> np.ndarray:
+        """Where there is a passage: bool (q, k)."""
+        return self.passage_ids != ""
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each question id."""
+        return {name: row for row, name in enumerate(self.question_ids.tolist())}
+
+    def passages_of(self, question_id: str) -> list[str]:
+        """The passage ids of one question, in the table's order, without missing cells."""
+        return [i for i in self.passage_ids[self.row_of(question_id)].tolist() if i]
+
+    def row_of(self, question_id: str) -> int:
+        """The row of a question; `KitError` where the table does not have it."""
+        if question_id not in self.rows:
+            raise KitError(f"score table {self.name!r}", "a question that it holds", repr(question_id))
+        return self.rows[question_id]
+
+    def select(self, question_ids: Sequence[str]) -> ScoreTable:
+        """The rows of these questions, in their order."""
+        rows = [self.row_of(i) for i in question_ids]
+        return ScoreTable(self.name, self.question_ids[rows], self.passage_ids[rows], self.values[rows])
+
+    def top(self, k: int) -> ScoreTable:
+        """The `k` highest cells of each question, highest first; ties keep their order, unscored passages come last."""
+        if k < 1:
+            raise KitError(f"score table {self.name!r}", "k of at least 1", k)
+        values = np.where(np.isnan(self.values), np.where(self.mask, -np.finfo(np.float32).max, -np.inf), self.values)
+        values = np.where(np.isneginf(self.values) & self.mask, -np.finfo(np.float32).max, values)
+        order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+        take = np.take_along_axis
+        return ScoreTable(self.name, self.question_ids, take(self.passage_ids, order, 1), take(self.values, order, 1))
+
+    @classmethod
+    def from_rows(cls, name: str, rows: Mapping[str, Sequence[tuple[str, float]]]) -> ScoreTable:
+        """A table of each question's (passage id, value) pairs; shorter rows are filled up with missing cells.
+
+        >>> ScoreTable.from_rows("bm25", {"q1": [("p1", 2.0), ("p2", 1.0)], "q2": [("p2", 3.0)]}).passage_ids.tolist()
+        [['p1', 'p2'], ['p2', '']]
+        """
+        width = max(map(len, rows.values()), default=0)
+        padded = [[*row, *[("", np.nan)] * (width - len(row))] for row in rows.values()]
+        passage_ids = [[passage_id for passage_id, _ in row] for row in padded]
+        return cls(name, list(rows), passage_ids, [[value for _, value in row] for row in padded])
+
+    def aligned_to(self, other: ScoreTable) -> ScoreTable:
+        """This table's values in the cells of `other`: its questions, its passages, its order.
+
+        A passage of `other` that this table does not have gets NaN; a question that it does not have is an error.
+        """
+        values = np.full(other.values.shape, np.nan, dtype=np.float32)
+        for row, question_id in enumerate(other.question_ids.tolist()):
+            mine = self.row_of(question_id)
+            known = dict(zip(self.passage_ids[mine].tolist(), self.values[mine].tolist(), strict=True))
+            values[row] = [known.get(i, np.nan) if i else np.nan for i in other.passage_ids[row].tolist()]
+        return ScoreTable(self.name, other.question_ids, other.passage_ids, values)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row a cell: question_id, passage_id, rank (from 1, in the table's order), value; no missing cells."""
+        import pandas
+
+        rows, columns = np.nonzero(self.mask)
+        ranks = np.cumsum(self.mask, axis=1)[rows, columns]
+        cells = {"question_id": self.question_ids[rows], "passage_id": self.passage_ids[rows, columns]}
+        return pandas.DataFrame({**cells, "rank": ranks, self.name: self.values[rows, columns]})
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as Parquet (columns question_id, passage_ids, values: one row a question)."""
+        import pyarrow
+        import pyarrow.parquet
+
+        columns = {
+            "question_id": pyarrow.array(self.question_ids.tolist(), pyarrow.string()),
+            "passage_ids": pyarrow.array(self.passage_ids.tolist(), pyarrow.list_(pyarrow.string())),
+            "values": pyarrow.array(list(self.values), pyarrow.list_(pyarrow.float32())),
+        }
+        table = pyarrow.table(columns).replace_schema_metadata({"kit.score_table": self.name})
+        with written_aside(path) as aside:
+            pyarrow.parquet.write_table(table, aside, compression="zstd")
+
+    @classmethod
+    def load(cls, path: str | Path) -> ScoreTable:
+        """The table that `save` wrote."""
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            table = pyarrow.parquet.read_table(path)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise KitError(
+                str(path), "a score table saved by the kit", f"a file that does not read ({error})"
+            ) from None
+        name = (table.schema.metadata or {}).get(b"kit.score_table")
+        if name is None:
+            raise KitError(str(path), "a score table saved by the kit", f"Parquet columns {table.column_names}")
+        columns = {key: table.column(key).to_pylist() for key in ("question_id", "passage_ids", "values")}
+        return cls(name.decode(), columns["question_id"], columns["passage_ids"], columns["values"])
+
+
+def _as_grid(where: str, rows: object, count: int, dtype: type) -> np.ndarray:
+    """Rows as a (count, k) array of its own; rows of different lengths are an error."""
+    if hasattr(rows, "detach"):  # a torch tensor, without importing torch
+        rows = rows.detach().cpu().float().numpy()
+    if not isinstance(rows, np.ndarray):
+        rows = [list(row) for row in rows]
+        lengths = {len(row) for row in rows}
+        if len(lengths) > 1:
+            raise KitError(where, "rows of one length (missing cells as '' and NaN)", f"lengths {sorted(lengths)}")
+    grid = np.array(rows, dtype=dtype)
+    if count == 0:
+        grid = grid.reshape(0, grid.shape[1] if grid.ndim == 2 else 0)
+    if grid.ndim != 2 or len(grid) != count:
+        raise KitError(where, f"{count} rows, one a question", f"an array of shape {grid.shape}")
+    return grid
+
+
+def _first_repeated(ids: Sequence[str]) -> str:
+    seen: set[str] = set()
+    return next(f"{i!r} twice" for i in ids if i in seen or seen.add(i))

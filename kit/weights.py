@@ -1,0 +1,138 @@
+"""Weights in files, put into a model strictly: every weight of the model comes from the file, or an error names it.
+
+transformers' own `from_pretrained` starts a model with random weights where names do not fit, and only prints a
+report. Knows no family of checkpoints: names are mapped by what the caller gives (`kit.checkpoints`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from kit.types import KitError
+
+# Names of the first BERT files, and a buffer that older files hold.
+OLD_NAMES = {r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"}
+HARMLESS = (r"(^|\.)position_ids$",)
+
+
+def read_config(directory: str | Path) -> dict[str, Any]:
+    """The folder's config.json as it is; `KitError` where there is none or it does not read."""
+    path = Path(directory) / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise KitError(str(directory), "a checkpoint folder with a config.json", "none") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise KitError(str(path), "JSON", error) from None
+    if not isinstance(config, dict):
+        raise KitError(str(path), "a JSON object", type(config).__name__)
+    return config
+
+
+def weight_files(directory: str | Path) -> list[Path]:
+    """The files of a folder that hold its weights: safetensors before .bin, one file or the shards of an index."""
+    directory = Path(directory)
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (directory / name).exists():
+            return [directory / name]
+        index = directory / f"{name}.index.json"
+        if index.exists():
+            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            gone = [name for name in names if not (directory / name).exists()]
+            if gone:
+                raise KitError(str(index), "all shards of the weights", f"no {gone[0]}")
+            return [directory / name for name in names]
+    raise KitError(str(directory), "weights (model.safetensors or pytorch_model.bin)", "neither")
+
+
+def weights(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of one weight file; a .bin is read with `weights_only=True`: no code of a pickle runs."""
+    if path.suffix == ".safetensors":
+        with _readable(path), safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (it is no dict)
+                yield name, file.get_tensor(name)
+        return
+    with _readable(path):
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    if not isinstance(state, dict) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise KitError(str(path), "a file of named tensors", type(state).__name__)
+    yield from state.items()
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turns what reading a broken or dangerous file raises into one line."""
+    try:
+        yield
+    except (SafetensorError, OSError, RuntimeError, EOFError) as error:
+        raise KitError(str(path), "a whole file of weights", _first_line(error)) from None
+    except Exception as error:  # an object other than a tensor: what `weights_only` is there to refuse
+        raise KitError(str(path), "a file of plain tensors", _first_line(error)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _is_zip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK"
+
+
+def weight_shapes(directory: str | Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of all weights in a folder, by the names in its files; tensors of safetensors are not read."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in weight_files(directory):
+        if path.suffix == ".safetensors":
+            with _readable(path), safe_open(path, framework="pt") as file:
+                shapes.update({name: tuple(file.get_slice(name).get_shape()) for name in file.keys()})  # noqa: SIM118
+        else:
+            shapes.update({name: tuple(tensor.shape) for name, tensor in weights(path)})
+    return shapes
+
+
+def fill_strictly(
+    model: nn.Module,
+    directory: str | Path,
+    *,
+    key_mapping: Mapping[str, str] | None = None,
+    ignore: Sequence[str] = (),
+) -> None:
+    """Nothing; every weight of `model` is set from the folder's files, or a `KitError` names the first that is not.
+
+    `key_mapping`: regular expressions on the file's names and their replacement, applied one after the other.
+    `ignore`: expressions of names (after the mapping) that the model does not have and that may be left out.
+    Tied weights (one tensor under several names) need one of their names in the file.
+    """
+    renames = [(re.compile(old), new) for old, new in {**OLD_NAMES, **(key_mapping or {})}.items()]
+    harmless = [re.compile(pattern) for pattern in (*HARMLESS, *ignore)]
+    own, filled = model.state_dict(), set()  # the model's own storage, without gradient
+    for path in weight_files(directory):
+        for name, tensor in weights(path):
+            key = name
+            for old, new in renames:
+                key = old.sub(new, key)
+            if key in own:
+                _copy(own[key], tensor, f"{path}: {name}")
+                filled.add(own[key].data_ptr())
+            elif not any(pattern.search(key) for pattern in harmless):
+                raise KitError(str(path), f"weights of {type(model).__name__}", f"an unexpected one, {name!r}")
+    missing = [key for key, tensor in own.items() if tensor.numel() and tensor.data_ptr() not in filled]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise KitError(str(directory), f"all weights of {type(model).__name__}", f"no {missing[0]!r}{more}")
+
+
+def _copy(own: Tensor, given: Tensor, where: str) -> None:
+    if own.shape != given.shape:
+        raise KitError(where, f"the shape {tuple(own.shape)} that config.json tells", f"{tuple(given.shape)}")
+    own.copy_(given)

@@ -1,0 +1,208 @@
+"""kit.downloads: a server of the test that breaks off, knows no ranges or lies; archives; the hub's names."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import os
+import socket
+import tarfile
+import threading
+import time
+
+import huggingface_hub
+import numpy as np
+import pytest
+
+from kit import downloads
+from kit.downloads import download, download_file, resolve, unpack
+from kit.types import KitError
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves `server.content`; may not know ranges, or close the connection early."""
+
+    def do_GET(self):
+        server = self.server
+        server.asked.append(self.headers.get("Range"))
+        if self.path != "/file":
+            self.send_error(404)
+            return
+        start = int(self.headers["Range"][6:-1]) if "Range" in self.headers and server.ranges else 0
+        if start >= len(server.content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(server.content)}")
+            self.end_headers()
+            return
+        body = server.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: server.break_after])
+
+    def log_message(self, *_):
+        """Nothing on the test's output."""
+
+
+@pytest.fixture
+def server():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.content, server.ranges, server.break_after, server.asked = bytes(range(256)) * 40, True, None, []
+    server.url = f"http://127.0.0.1:{server.server_port}/file"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_download_says_its_size_first_and_is_whole(server, tmp_path):
+    said = []
+    path = download_file(server.url, tmp_path / "new" / "x", say=said.append)
+    assert path.read_bytes() == server.content
+    assert len(said) == 1 and "0.00 GB to" in said[0] and "GB free" in said[0]
+    download_file(server.url, path, say=said.append)
+    assert len(server.asked) == 1, "a file that is there is not fetched again"
+
+
+def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
+    server.break_after = 3000
+    with pytest.raises(
+        KitError, match=r"\(run again to go on\), given no network\? the connection closed at 3,000 of 10,240"
+    ):
+        download_file(server.url, tmp_path / "x", say=print)
+    assert not (tmp_path / "x").exists() and (tmp_path / "x.part").stat().st_size == 3000
+    server.break_after, said = None, []
+    assert download_file(server.url, tmp_path / "x", say=said.append).read_bytes() == server.content
+    assert server.asked == [None, "bytes=3000-"] and "are here already" in said[0]
+    assert not (tmp_path / "x.part").exists()
+
+
+def test_a_server_without_ranges_sends_all_again(server, tmp_path):
+    server.ranges = False
+    (tmp_path / "x.part").write_bytes(b"old" * 100)
+    assert download_file(server.url, tmp_path / "x").read_bytes() == server.content
+
+
+def test_a_part_that_is_whole_is_taken_and_one_that_is_too_long_is_not(server, tmp_path):
+    (tmp_path / "x.part").write_bytes(server.content)
+    assert download_file(server.url, tmp_path / "x").read_bytes() == server.content
+    (tmp_path / "y.part").write_bytes(server.content + b"more")
+    with pytest.raises(KitError, match="HTTP 416"):
+        download_file(server.url, tmp_path / "y")
+    assert download_file(server.url, tmp_path / "y").read_bytes() == server.content
+
+
+def test_a_checksum_that_differs(server, tmp_path):
+    with pytest.raises(KitError, match=r"sha256 00ff, given .* \(the file was removed\)"):
+        download_file(server.url, tmp_path / "x", sha256="00ff")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_disk_is_said_before_anything_is_written(server, tmp_path, monkeypatch):
+    usage = type("usage", (), {"free": 100})
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(KitError, match="GB of free disk"):
+        download_file(server.url, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_such_file_and_no_network(server, tmp_path):
+    with pytest.raises(KitError, match="wanted a file on this server, given HTTP 404"):
+        download_file(server.url + "2", tmp_path / "x")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/file"
+    with pytest.raises(KitError) as error:
+        download_file(url, tmp_path / "x", timeout=2)
+    assert "no network?" in str(error.value) and "\n" not in str(error.value)
+
+
+def archive(path, files, folder="nq_retriever"):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{folder}/{name}" if folder else name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_a_release_is_fetched_unpacked_and_found_again(server, tmp_path, monkeypatch):
+    server.content = archive(tmp_path / "made.tar.gz", {"config.json": b"{}", "pytorch_model.bin": b"x"}).read_bytes()
+    monkeypatch.setitem(downloads.RELEASES, "nq_retriever", downloads.Release(server.url, "encoder", ""))
+    monkeypatch.setenv("KIT_CACHE", str(tmp_path / "cache"))
+    folder = resolve("nq_retriever")
+    assert folder == tmp_path / "cache" / "nq_retriever" / "nq_retriever"
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "pytorch_model.bin"]
+    assert resolve("nq_retriever") == folder == download("nq_retriever", tmp_path / "cache")
+    assert len(server.asked) == 1 and [path.name for path in (tmp_path / "cache").iterdir()] == ["nq_retriever"]
+    with pytest.raises(KitError, match="download: wanted one of nq_reader_base"):
+        download("nq_retrieve", tmp_path)
+
+
+def test_an_archive_is_unpacked_once_and_anew_when_it_changes(tmp_path):
+    path = archive(tmp_path / "x.tar.gz", {"config.json": b"{}"})
+    folder = unpack(path)
+    (folder / "mark").touch()
+    assert unpack(path) == folder and (folder / "mark").exists()
+    archive(path, {"config.json": b"{ }"})
+    os.utime(path, (time.time() + 10,) * 2)
+    assert (unpack(path) / "config.json").read_bytes() == b"{ }" and not (folder / "mark").exists()
+
+
+def test_an_archive_that_would_write_elsewhere(tmp_path):
+    (tmp_path / "inner").mkdir()
+    path = archive(tmp_path / "inner" / "x.tar.gz", {"config.json": b"{}", "../../outside": b"bad"}, folder="")
+    with pytest.raises(KitError, match="files stay inside its folder"):
+        unpack(path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner", "x.tar.gz"]
+    elsewhere = tmp_path / "elsewhere"
+    path = archive(tmp_path / "y.tar.gz", {"config.json": b"{}", str(elsewhere): b"bad"}, folder="")
+    assert unpack(path) == tmp_path / "y" and not elsewhere.exists(), "an absolute path is taken as one inside"
+
+
+def test_a_link_out_of_an_archive(tmp_path):
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        link = tarfile.TarInfo("config.json")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        tar.addfile(link)
+    with pytest.raises(KitError, match="files stay inside its folder"):
+        unpack(tmp_path / "x.tar.gz")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+def test_archives_that_are_cut_or_hold_no_checkpoint(tmp_path):
+    path = archive(tmp_path / "x.tar.gz", {"config.json": b"{}", "w": np.random.default_rng(0).bytes(9999)})
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(KitError, match=r"a whole tar archive, given .* cut off"):
+        unpack(path)
+    with pytest.raises(KitError, match=r"a checkpoint with a config\.json, given none"):
+        unpack(archive(tmp_path / "y.tar.gz", {"readme": b""}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.tar.gz", "y.tar.gz"]
+
+
+def test_names_of_the_hub(tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot(name, allow_patterns, **where):
+        asked.append((name, allow_patterns[-1]))
+        (tmp_path / "config.json").write_text("{}")
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert resolve("someone/model") == tmp_path
+    assert asked == [("someone/model", "model*.safetensors"), ("someone/model", "pytorch_model*.bin")]
+    (tmp_path / "model.safetensors").touch()
+    resolve("rdr-nq")
+    assert asked[2:] == [("soheeyang/rdr-question_encoder-single-nq-base", "model*.safetensors")]
+
+
+def test_the_hub_cannot_be_reached(monkeypatch):
+    def offline(*_, **__):
+        raise huggingface_hub.errors.LocalEntryNotFoundError("nothing in the cache\nand no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(KitError) as error:
+        resolve("someone/model")
+    assert "given LocalEntryNotFoundError: nothing in the cache" in str(error.value) and "\n" not in str(error.value)

@@ -1,0 +1,214 @@
+"""kit.encoder_files and kit.families: each released family on a tiny checkpoint of its layout, against transformers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from torch import nn
+
+from kit.encoder import DualEncoder
+from kit.families import FAMILIES, detect_family
+from kit.types import KitError, Passage
+
+GOLDEN = Path(__file__).parent / "golden" / "retriever"
+VOCABULARY = GOLDEN / "tokenization" / "vocab.txt"
+SIZES = {
+    "vocab_size": 120,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+}
+DISTIL_SIZES = {"vocab_size": 120, "dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24}
+QUESTIONS = ["who is the king", "when was the first film of the old city", "song"]
+PASSAGES = [
+    Passage("1", "King", "the king is old. river city river city river city"),
+    Passage("2", "", "new"),
+    Passage("3", "Film", "the first film, 1939"),
+    Passage("4", "War", "second war"),
+]
+
+
+def tokenizer():
+    words = VOCABULARY.read_text(encoding="utf-8").split("\n")
+    return transformers.BertTokenizer(vocab={word: row for row, word in enumerate(words) if word})
+
+
+def written(folder, model, seed=0):
+    """A folder as transformers writes it, weights drawn wide enough that outputs differ, with the small tokenizer."""
+    torch.manual_seed(seed)
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.3)
+    model.eval().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def bert():
+    return transformers.BertConfig(**SIZES)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """The folders of a tiny DPR pair."""
+    config = transformers.DPRConfig(**SIZES)
+    written(tmp_path / "rdr-question_encoder-x", transformers.DPRQuestionEncoder(config), seed=1)
+    written(tmp_path / "rdr-ctx_encoder-x", transformers.DPRContextEncoder(config), seed=2)
+    return tmp_path / "rdr-question_encoder-x", tmp_path / "rdr-ctx_encoder-x"
+
+
+def ids_of(*texts, **options):
+    return tokenizer()(*texts, padding=True, truncation=True, return_tensors="pt", **options)
+
+
+def change(folder, **entries):
+    config = json.loads((folder / "config.json").read_text()) | entries
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_dpr_pair_is_its_towers_pooler_output_with_zero_token_types(pair):
+    encoder = DualEncoder.from_pretrained(pair[0])
+    question_tower = transformers.DPRQuestionEncoder.from_pretrained(pair[0])
+    passage_tower = transformers.DPRContextEncoder.from_pretrained(pair[1])
+    questions, passages = ids_of(QUESTIONS), ids_of(["king"], ["the king is old"])
+    zeros, ones = torch.zeros_like(passages["input_ids"]), passages["token_type_ids"]
+    with torch.no_grad():
+        wanted = question_tower(**questions).pooler_output
+        right, wrong = (
+            passage_tower(**{**passages, "token_type_ids": types}).pooler_output.numpy() for types in (zeros, ones)
+        )
+    np.testing.assert_allclose(encoder.encode_questions(QUESTIONS), wanted.numpy(), atol=1e-5)
+    got = encoder.encode_passages([Passage("1", "king", "the king is old")])
+    np.testing.assert_allclose(got, right, atol=1e-5)
+    assert np.abs(got - wrong).max() > 1e-2, "the tokenizer's own token types give another vector"
+    assert encoder.scale == 1.0 and encoder.family.name == "dpr"
+
+
+def test_a_dpr_passage_without_title_is_its_text_alone(pair):
+    encoder = DualEncoder.from_pretrained(pair[0])
+    ids = encoder.token_ids([encoder.family.write_passage(passage) for passage in PASSAGES[:2]], "passage")
+    assert ids[0].count(3) == 2 and ids[1] == tokenizer()("new")["input_ids"]
+
+
+def test_either_name_of_a_pair_gives_both_towers(pair, tmp_path):
+    one, other = (DualEncoder.from_pretrained(folder) for folder in pair)
+    assert one.fingerprint == other.fingerprint
+    shutil.copytree(pair[1], tmp_path / "elsewhere")
+    third = DualEncoder.from_pretrained(pair[0], passage_tower=tmp_path / "elsewhere")
+    assert third.fingerprint == one.fingerprint
+
+
+def test_dpr_towers_of_the_wrong_class(pair, tmp_path):
+    with pytest.raises(KitError, match="wanted a DPRContextEncoder, given weights of DPRQuestionEncoder"):
+        DualEncoder.from_pretrained(pair[0], passage_tower=pair[0])
+    shutil.copytree(pair[0], tmp_path / "questions")
+    with pytest.raises(KitError, match="both towers of a DPR pair"):
+        DualEncoder.from_pretrained(tmp_path / "questions")
+    written(tmp_path / "reader", transformers.DPRReader(transformers.DPRConfig(**SIZES)))
+    with pytest.raises(KitError, match=r"wanted a bi-encoder .*, given DPRReader"):
+        DualEncoder.from_pretrained(tmp_path / "reader")
+    written(tmp_path / "bert", transformers.BertModel(bert()))
+    with pytest.raises(KitError, match="passage_tower: wanted a DPR or RDR pair"):
+        DualEncoder.from_pretrained(tmp_path / "bert", passage_tower=pair[1])
+
+
+def test_dpr_towers_of_different_sizes(pair, tmp_path):
+    wide = transformers.DPRContextEncoder(transformers.DPRConfig(**SIZES | {"hidden_size": 32}))
+    written(tmp_path / "wide", wide)
+    with pytest.raises(KitError, match=r"size \(120, 16\), given \(120, 32\)"):
+        DualEncoder.from_pretrained(pair[0], passage_tower=tmp_path / "wide")
+
+
+def test_distilbert_dot_is_automodels_first_token_of_the_bare_text(tmp_path):
+    written(tmp_path, transformers.DistilBertModel(transformers.DistilBertConfig(**DISTIL_SIZES)))
+    encoder, auto = DualEncoder.from_pretrained(tmp_path), transformers.AutoModel.from_pretrained(tmp_path)
+    batch = ids_of([passage.text for passage in PASSAGES])
+    with torch.no_grad():
+        wanted = auto(batch["input_ids"], batch["attention_mask"])[0][:, 0, :]
+    np.testing.assert_allclose(encoder.encode_passages(PASSAGES), wanted.numpy(), atol=1e-5)
+    assert (encoder.family.name, encoder.scale, encoder.family.question_length) == ("bert-dot", 1.0, 30)
+
+
+@pytest.mark.parametrize("architecture", ["BertForMaskedLM", "BertForPreTraining", "BertModel"])
+def test_any_bert_is_a_student_to_begin_from(tmp_path, architecture):
+    """FiD-KD's by default: masked mean, scaled, its templates."""
+    model = getattr(transformers, architecture)(bert())
+    written(tmp_path, model)
+    encoder = DualEncoder.from_pretrained(tmp_path)
+    batch = ids_of([f"title: {passage.title} context: {passage.text}" for passage in PASSAGES])
+    with torch.no_grad():
+        hidden = getattr(model, "bert", model)(**batch).last_hidden_state
+    mask = batch["attention_mask"][:, :, None]
+    np.testing.assert_allclose(encoder.encode_passages(PASSAGES), ((hidden * mask).sum(1) / mask.sum(1)), atol=1e-5)
+    assert encoder.scale == 16**-0.5
+
+
+def test_another_family_on_request(tmp_path):
+    written(tmp_path, transformers.BertModel(bert()))
+    encoder = DualEncoder.from_pretrained(tmp_path, family="dpr")
+    one, other = (tower.state_dict() for tower in encoder.towers)
+    assert all(torch.equal(one[name], other[name]) for name in one) and len(encoder.towers) == 2
+    small = DualEncoder.from_pretrained(tmp_path, family=dataclasses.replace(FAMILIES["fid-kd"], dimension=4))
+    assert small.encode_questions(QUESTIONS).shape == (3, 4)
+    with pytest.raises(KitError, match="family: wanted one of fid-kd, dpr, bert-dot, contriever"):
+        DualEncoder.from_pretrained(tmp_path, family="colbert")
+
+
+def test_a_file_of_old_names(tmp_path):
+    """As bert-base-uncased's: gamma and beta, bert. before the names, heads, a position buffer; a .bin."""
+    model = transformers.BertForPreTraining(bert())
+    written(tmp_path, model)
+    state = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): weight
+        for name, weight in model.state_dict().items()
+    }
+    state["bert.embeddings.position_ids"] = torch.arange(512)[None]
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    encoder = DualEncoder.from_pretrained(tmp_path)
+    for name, weight in encoder.question_tower.state_dict().items():
+        assert torch.equal(weight, model.bert.state_dict()[name]), name
+
+
+def test_contriever(tmp_path):
+    written(tmp_path, transformers.BertModel(bert()))
+    change(tmp_path, architectures=["Contriever"])
+    encoder = DualEncoder.from_pretrained(tmp_path)
+    assert encoder.family == FAMILIES["contriever"] and encoder.scale == 1.0
+    one = encoder.token_ids([encoder.family.write_passage(PASSAGES[0])], "passage")[0]
+    assert one == tokenizer()("King " + PASSAGES[0].text)["input_ids"]
+
+
+@pytest.mark.parametrize("style", ["old", "new"])
+def test_sentence_transformers(tmp_path, style):
+    written(tmp_path, transformers.BertModel(bert()))
+    modules = [
+        {"idx": n, "path": f"{n}_{kind}" if n else "", "type": f"sentence_transformers.models.{kind}"}
+        for n, kind in enumerate(["Transformer", "Pooling", "Normalize"])
+    ]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    (tmp_path / "1_Pooling").mkdir()
+    on = (
+        {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+        if style == "old"
+        else {"pooling_mode": "mean"}
+    )
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 16, **on}))
+    (tmp_path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 12, "do_lower_case": False}))
+    encoder = DualEncoder.from_pretrained(tmp_path)
+    assert (encoder.family.pooling, encoder.family.normalized, encoder.family.passage_length) == ("mean", True, 12)
+    np.testing.assert_allclose(np.linalg.norm(encoder.encode_passages(PASSAGES), axis=1), 1.0, atol=1e-5)
+    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
+    with pytest.raises(KitError, match="pooling by mean or by the first token"):
+        detect_family(tmp_path)
+    modules[2]["type"] = "sentence_transformers.models.Dense"
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(KitError, match="Transformer, Pooling and at most Normalize"):
+        detect_family(tmp_path)

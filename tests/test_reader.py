@@ -1,0 +1,511 @@
+"""The FiD reader: against the original's numbers, against transformers' own T5, and what must not make a difference."""
+
+import json
+import tarfile
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+from kit.attention import cross_attention_scores
+from kit.position_bias import BIAS_WEIGHT
+from kit.reader import FiDReader
+from kit.types import KitError, Passage, Question, ScoreTable
+
+GOLDEN = Path(__file__).parent / "golden"
+ORIGINALS = [GOLDEN / "reader" / name for name in ("degenerate", "deep_decoder")]
+TOKENIZER = GOLDEN / "reader" / "tokenizer"
+
+
+@pytest.fixture(scope="module", params=ORIGINALS, ids=lambda path: path.name)
+def original(request):
+    return FiDReader.from_pretrained(request.param, device="cpu"), load_file(request.param / "io.safetensors")
+
+
+def tiny_t5(seed=0, **changes):
+    torch.manual_seed(seed)
+    sizes = {"vocab_size": 136, "d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 4}
+    config = T5Config(**{**sizes, "decoder_start_token_id": 0, "dropout_rate": 0.0, **changes})
+    t5 = T5ForConditionalGeneration(config)
+    for parameter in t5.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return t5.eval()
+
+
+def flan(seed=0, **changes):
+    t5 = tiny_t5(seed, feed_forward_proj="gated-gelu", tie_word_embeddings=False, **changes)
+    t5.lm_head.weight = nn.Parameter(torch.randn_like(t5.lm_head.weight))
+    return t5
+
+
+def ragged(lengths, vocabulary=136, seed=0):
+    """Ids and mask (q, k, t) with these numbers of tokens, q rows of k."""
+    lengths = torch.tensor(lengths)
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.arange(int(lengths.max())) < lengths[..., None]
+    return torch.randint(3, vocabulary, mask.shape, generator=generator) * mask, mask
+
+
+LENGTHS = [[9, 2, 5], [1, 9, 0]]
+LABELS = torch.tensor([[7, 9, 1], [8, 1, -100]])
+
+
+# Against the original program
+
+
+def test_encoder_states_are_the_originals(original):
+    reader, io = original
+    with torch.no_grad():
+        states = reader.encode(io["input_ids"], io["attention_mask"])
+    real = io["attention_mask"].flatten(1)
+    assert (states - io["encoder_hidden"])[real].abs().max() < 1e-4
+
+
+def test_loss_logits_and_gradients_are_the_originals(original):
+    reader, io = original
+    reader.zero_grad()
+    out = reader(io["input_ids"], io["attention_mask"], io["labels"])
+    out.loss.backward()
+    assert (out.logits - io["logits"]).abs().max() < 1e-3
+    assert abs(out.loss - io["loss"]) < 1e-5
+    parameters = dict(reader.t5.named_parameters())
+    wanted = {key[5:]: value for key, value in io.items() if key.startswith("grad.")}
+    assert BIAS_WEIGHT in wanted
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(parameters[name].grad, gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_greedy_steps_are_the_originals_with_the_bias_at_the_true_position(original):
+    reader, io = original
+    asked = {"max_new_tokens": 19, "output_logits": True, "return_dict_in_generate": True}
+    out = reader.generate(io["input_ids"], io["attention_mask"], **asked)
+    assert out.sequences.tolist() == io["generated"].tolist()
+    done = (io["generated"][:, :-1] == 1).cumsum(1) > 0  # after </s> the original's logits are of padding
+    steps = torch.stack(out.logits, dim=1)
+    assert (steps - io["generated_step_logits"])[~done].abs().max() < 1e-3
+    with torch.no_grad():
+        reader.t5.get_parameter(BIAS_WEIGHT).mul_(-1)
+        other = torch.stack(reader.generate(io["input_ids"], io["attention_mask"], **asked).logits, dim=1)
+        reader.t5.get_parameter(BIAS_WEIGHT).mul_(-1)
+    both = min(other.shape[1], steps.shape[1])
+    assert (other[:, :both] - steps[:, :both]).abs().max() > 1e-2, "the bias must matter here"
+
+
+def test_an_archive_loads_as_its_folder(original, tmp_path):
+    reader, io = original
+    folder = next(
+        path for path in ORIGINALS if json.loads((path / "config.json").read_text())["d_kv"] == reader.t5.config.d_kv
+    )
+    with tarfile.open(tmp_path / "nq_reader.tar.gz", "w:gz") as tar:
+        tar.add(folder, arcname="nq_reader_base")
+    again = FiDReader.from_pretrained(tmp_path / "nq_reader.tar.gz", device="cpu")
+    torch.testing.assert_close(
+        again(io["input_ids"], io["attention_mask"]).logits, reader(io["input_ids"], io["attention_mask"]).logits
+    )
+    assert not again.training
+
+
+# Against plain T5
+
+
+@pytest.mark.parametrize("make", [tiny_t5, flan])
+def test_one_passage_is_plain_t5(make, tmp_path):
+    t5 = make()
+    t5.save_pretrained(tmp_path)
+    reader = FiDReader.from_pretrained(tmp_path, device="cpu")
+    ids, mask = ragged([[7], [4]])
+    wanted = t5(input_ids=ids[:, 0], attention_mask=mask[:, 0].long(), labels=LABELS)
+    got = reader(ids, mask, LABELS)
+    torch.testing.assert_close(got.logits, wanted.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(got.loss, wanted.loss)
+    said = t5.generate(input_ids=ids[:, 0], attention_mask=mask[:, 0].long(), max_new_tokens=6, do_sample=False)
+    assert reader.generate(ids, mask, max_new_tokens=6).tolist() == said.tolist()
+
+
+def test_only_t5_1_0_scales_the_decoders_output(tmp_path):
+    """A hub config of T5 1.1 says tie_word_embeddings=false, transformers 5 writes scale_decoder_outputs instead."""
+    flan().save_pretrained(tmp_path)
+    one = FiDReader.from_pretrained(tmp_path, device="cpu").t5
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["scale_decoder_outputs"]
+    (tmp_path / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+    two = FiDReader.from_pretrained(tmp_path, device="cpu").t5
+    for t5 in (one, two):
+        assert not t5.config.scale_decoder_outputs
+        assert t5.lm_head.weight is not t5.shared.weight
+        assert t5.encoder.embed_tokens.weight is t5.shared.weight
+    plain = FiDReader(tiny_t5()).t5
+    assert plain.config.scale_decoder_outputs and plain.lm_head.weight is plain.shared.weight
+
+
+def test_a_plain_t5s_leftover_bias_is_left_out_and_shards_are_read(tmp_path):
+    t5 = tiny_t5()
+    t5.save_pretrained(tmp_path, max_shard_size="5KB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    save_file({BIAS_WEIGHT: torch.ones(32, 4)}, tmp_path / "more.safetensors")
+    index["weight_map"][BIAS_WEIGHT] = "more.safetensors"
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    reader = FiDReader.from_pretrained(tmp_path, device="cpu")
+    ids, mask = ragged(LENGTHS)
+    torch.testing.assert_close(reader(ids, mask, LABELS).logits, FiDReader(t5)(ids, mask, LABELS).logits)
+
+
+def test_the_hubs_own_configs_are_understood(tmp_path):
+    """What google-t5/t5-base and google/flan-t5-base have in config.json beside the sizes."""
+    t5_base = {"output_past": True, "n_positions": 512, "task_specific_params": {"summarization": {"num_beams": 4}}}
+    flan_base = {"tie_word_embeddings": False, "is_gated_act": True, "dense_act_fn": "gelu_new", "output_past": True}
+    for make, more in ((tiny_t5, t5_base), (flan, flan_base)):
+        t5 = make()
+        t5.save_pretrained(tmp_path / make.__name__)
+        config = {key: value for key, value in t5.config.to_dict().items() if not key.startswith(("scale", "tie"))}
+        (tmp_path / make.__name__ / "config.json").write_text(
+            json.dumps(config | {"transformers_version": "4.23.1"} | more)
+        )
+        reader = FiDReader.from_pretrained(tmp_path / make.__name__, device="cpu")
+        ids, mask = ragged(LENGTHS)
+        assert torch.equal(reader(ids, mask, LABELS).logits, FiDReader(t5)(ids, mask, LABELS).logits)
+        assert reader.t5.generation_config.num_beams in (None, 1)
+
+
+def test_more_decoder_than_encoder_layers_and_beams():
+    reader = FiDReader(tiny_t5(num_decoder_layers=5, num_layers=1))
+    ids, mask = ragged(LENGTHS)
+    said = reader.generate(ids, mask, max_new_tokens=4)
+    assert said.shape[1] <= 5 and (said[:, 0] == 0).all()
+    assert reader.generate(ids, mask, max_new_tokens=4, num_beams=2).shape[0] == 2
+    step = reader.decode(reader.encode(ids, mask), mask).logits.argmax(-1)
+    assert said[:, 1].tolist() == step[:, 0].tolist()
+
+
+# What must make no difference
+
+
+def slow_states(reader, ids, mask):
+    """Each passage encoded by itself, without a token of padding."""
+    states = torch.zeros(*ids.shape, reader.t5.config.d_model)
+    for row, column in mask.any(-1).nonzero().tolist():
+        length = int(mask[row, column].sum())
+        states[row, column, :length] = reader.t5.encoder(input_ids=ids[row, column, :length][None]).last_hidden_state[0]
+    return states.flatten(1, 2)
+
+
+@pytest.mark.parametrize("overhead", [0.0, 10.0, 1e9])
+@pytest.mark.parametrize("micro_batch", [None, 1, 4])
+def test_buckets_encode_as_one_by_one(monkeypatch, overhead, micro_batch):
+    reader = FiDReader(tiny_t5(), micro_batch=micro_batch)
+    monkeypatch.setattr(reader, "_overhead", lambda: overhead)
+    ids, mask = ragged([[9, 2, 5, 5], [1, 9, 0, 2]])
+    states = reader.encode(ids, mask)
+    real = mask.flatten(1)
+    torch.testing.assert_close(states[real], slow_states(reader, ids, mask)[real], rtol=1e-4, atol=1e-5)
+
+
+def test_little_padding_is_computed(monkeypatch):
+    reader, widths = FiDReader(tiny_t5()), []
+    monkeypatch.setattr(reader, "_overhead", lambda: 1.0)
+    handle = reader.t5.encoder.register_forward_pre_hook(
+        lambda _, __, kwargs: widths.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    reader.encode(*ragged([[9, 2, 5, 5], [1, 9, 0, 2]]))
+    handle.remove()
+    assert widths == [(2, 9), (2, 5), (3, 2)]
+
+
+def test_gradients_do_not_depend_on_buckets_or_checkpointing(original, monkeypatch):
+    reader, io = original
+    gradients = []
+    for overhead, checkpointed in ((0.0, False), (1e9, False), (0.0, True)):
+        monkeypatch.setattr(reader, "_overhead", lambda value=overhead: value)
+        dropouts = [part for part in reader.modules() if isinstance(part, nn.Dropout)]
+        reader.train()  # T5 keeps checkpoints in training only
+        for part in dropouts:
+            part.eval()
+        for part in reader.modules():
+            if hasattr(part, "dropout") and isinstance(part.dropout, float):
+                monkeypatch.setattr(part, "dropout", 0.0)
+        reader.checkpoint_gradients(checkpointed)
+        reader.zero_grad()
+        reader(io["input_ids"], io["attention_mask"], io["labels"]).loss.backward()
+        gradients.append({name: weight.grad.clone() for name, weight in reader.named_parameters()})
+    reader.checkpoint_gradients(False)
+    reader.eval()
+    for one, other in pairwise(gradients):
+        for name in one:
+            torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_permuting_passages_permutes_their_states_and_changes_no_answer():
+    reader = FiDReader(flan())
+    ids, mask = ragged(LENGTHS)
+    order = torch.tensor([2, 0, 1])
+    with torch.no_grad():
+        states = reader.encode(ids, mask).unflatten(1, (3, -1))
+        moved = reader.encode(ids[:, order], mask[:, order]).unflatten(1, (3, -1))
+        torch.testing.assert_close(moved[mask[:, order]], states[:, order][mask[:, order]], rtol=1e-4, atol=1e-5)
+        one, other = reader(ids, mask, LABELS), reader(ids[:, order], mask[:, order], LABELS)
+    torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-4)
+
+
+def test_padding_changes_no_logits():
+    reader = FiDReader(flan())
+    ids, mask = ragged(LENGTHS)
+    pad = nn.functional.pad
+    wide = pad(ids, (0, 4, 0, 2), value=99), pad(mask, (0, 4, 0, 2))  # tokens and passages; the ids there mean nothing
+    labels = pad(LABELS, (0, 3), value=-100)
+    one, other = reader(ids, mask, LABELS), reader(*wide, labels)
+    torch.testing.assert_close(other.logits[:, :3], one.logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.loss, one.loss)
+    assert reader.generate(ids, mask, max_new_tokens=5).tolist() == reader.generate(*wide, max_new_tokens=5).tolist()
+
+
+# Files
+
+
+def test_a_kit_checkpoint_comes_back_whole_and_transformers_reads_it(original, tmp_path):
+    reader, io = original
+    mine = FiDReader(reader.t5, AutoTokenizer.from_pretrained(TOKENIZER), max_tokens=250)
+    for _ in range(2):  # the second time replaces the first
+        mine.save_pretrained(tmp_path / "reader")
+    assert [path.name for path in tmp_path.iterdir()] == ["reader"]
+    again = FiDReader.from_pretrained(tmp_path / "reader", device="cpu")
+    assert again.max_tokens == 250 and len(again.tokenizer) == 136
+    torch.testing.assert_close(
+        again(io["input_ids"], io["attention_mask"], io["labels"]).logits, io["logits"], rtol=1e-3, atol=1e-3
+    )
+    assert dict(again.t5.named_parameters()).keys() == dict(reader.t5.named_parameters()).keys()
+    theirs = T5ForConditionalGeneration.from_pretrained(tmp_path / "reader")
+    torch.testing.assert_close(theirs.shared.weight, reader.t5.shared.weight)
+    torch.testing.assert_close(theirs.lm_head.weight, reader.t5.shared.weight)
+
+
+@pytest.mark.parametrize(
+    "make", [tiny_t5, flan, lambda: tiny_t5(tie_word_embeddings=False)], ids=["1.0", "1.1", "new 1.1"]
+)
+def test_any_t5_comes_back_the_same(make, tmp_path):
+    reader = FiDReader(make())
+    reader.save_pretrained(tmp_path / "reader")
+    again = FiDReader.from_pretrained(tmp_path / "reader", device="cpu")
+    ids, mask = ragged(LENGTHS)
+    assert torch.equal(again(ids, mask, LABELS).logits, reader(ids, mask, LABELS).logits)
+    assert (again.t5.lm_head.weight is again.t5.shared.weight) == (reader.t5.lm_head.weight is reader.t5.shared.weight)
+
+
+def test_nothing_half_written_stays_and_nothing_of_others_is_overwritten(tmp_path):
+    class Broken(type(AutoTokenizer.from_pretrained(TOKENIZER))):
+        def save_pretrained(self, *_, **__):
+            raise OSError("disk full")
+
+    reader = FiDReader(tiny_t5(), Broken())
+    with pytest.raises(OSError, match="disk full"):
+        reader.save_pretrained(tmp_path / "reader")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("long")
+    with pytest.raises(KitError, match=r"thesis\.txt"):
+        FiDReader(tiny_t5()).save_pretrained(tmp_path / "mine")
+
+
+def saved(folder, change, config=None):
+    """A folder of a tiny T5 whose weights `change` has broken."""
+    t5 = tiny_t5()
+    weights = {name: weight.detach().clone() for name, weight in t5.state_dict().items()}
+    change(weights)
+    torch.save(weights, folder / "pytorch_model.bin")
+    (folder / "config.json").write_text(json.dumps(t5.config.to_dict() | (config or {})))
+    return folder
+
+
+NAME = "encoder.block.1.layer.0.SelfAttention.q.weight"
+BREAKS = {
+    "missing": (lambda w: w.pop(NAME), f"wanted the weight {NAME}, given none"),
+    "unexpected": (lambda w: w.update({"head.weight": torch.ones(2)}), "given the weight head.weight"),
+    "shape": (
+        lambda w: w.update({NAME: torch.ones(2, 3)}),
+        rf"wanted {NAME} of shape \(16, 16\), given shape \(2, 3\)",
+    ),
+    "tied": (lambda w: w["decoder.embed_tokens.weight"].add_(1), "decoder.embed_tokens.weight equal to shared.weight"),
+    "embedding": (
+        lambda w: [w.pop(n) for n in list(w) if "embed" in n or n in ("shared.weight", "lm_head.weight")],
+        "shared",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BREAKS)
+def test_a_broken_checkpoint_is_named(kind, tmp_path):
+    change, message = BREAKS[kind]
+    with pytest.raises(KitError, match=message):
+        FiDReader.from_pretrained(saved(tmp_path, change), device="cpu")
+
+
+def test_a_checkpoint_that_is_none(tmp_path):
+    with pytest.raises(KitError, match="model_type t5, given bert"):
+        FiDReader.from_pretrained(saved(tmp_path, lambda w: None, {"model_type": "bert"}))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"not weights")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(KitError, match=r"pytorch_model\.bin: wanted a file of weights"):
+        FiDReader.from_pretrained(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(KitError, match=r"wanted model\.safetensors or pytorch_model\.bin"):
+        FiDReader.from_pretrained(tmp_path)
+    with pytest.raises(KitError, match=r"wanted a folder, a \.tar\.gz archive or the name"):
+        FiDReader.from_pretrained(tmp_path / "nowhere")
+    (tmp_path / "x.tar.gz").write_bytes(b"not an archive")
+    with pytest.raises(KitError, match="does not unpack"):
+        FiDReader.from_pretrained(tmp_path / "x.tar.gz")
+
+
+def test_float16_is_refused():
+    for dtype in ("float16", torch.float16, "int8", "half-hearted"):
+        with pytest.raises(KitError, match="'float32' or 'bfloat16'"):
+            FiDReader.from_pretrained(ORIGINALS[0], device="cpu", dtype=dtype)
+    ids, mask = ragged(LENGTHS)
+    with pytest.raises(KitError, match="overflows in float16"):
+        FiDReader(tiny_t5()).half()(ids, mask)
+    with pytest.raises(KitError, match="overflows in float16"), torch.autocast("cpu", torch.float16):
+        FiDReader(tiny_t5())(ids, mask)
+    reader = FiDReader.from_pretrained(ORIGINALS[0], device="cpu", dtype="bfloat16")
+    ids, mask = ragged(LENGTHS, vocabulary=128)
+    assert reader(ids, mask, LABELS).loss.dtype == torch.float32
+
+
+def test_wrong_input_is_named():
+    reader = FiDReader(tiny_t5())
+    ids, mask = ragged(LENGTHS)
+    for wrong in ((ids[0], mask[0]), (ids, mask[:, :2])):
+        with pytest.raises(KitError, match=r"one shape \(q, k, t\)"):
+            reader(*wrong)
+    with pytest.raises(KitError, match="boolean"):
+        reader(ids, mask.long())
+    with pytest.raises(KitError, match="none in question 1"):
+        reader(ids, mask & torch.tensor([True, False])[:, None, None])
+    with pytest.raises(KitError, match="decoder_start_token_id"):
+        FiDReader(
+            T5ForConditionalGeneration(T5Config(num_layers=1, d_model=8, d_kv=2, d_ff=8, num_heads=1, vocab_size=9))
+        )
+
+
+# Likelihoods, against Atlas and a slow loop
+
+
+def mean_over_answer(values, labels):
+    return values.sum(-1) / (labels != -100).sum(-1, keepdim=True)
+
+
+def test_likelihoods_are_atlas():
+    reader = FiDReader.from_pretrained(GOLDEN / "reader/atlas", device="cpu")
+    io = load_file(GOLDEN / "reader/atlas/io.safetensors")
+    given = io["reader_ids"], io["reader_mask"], io["labels"]
+    out = reader(*given)
+    assert (out.logits - io["reader_logits"]).abs().max() < 1e-4 and abs(out.loss - io["reader_loss"]) < 1e-5
+    for reader.micro_batch in (None, 3):
+        pdist = mean_over_answer(reader.answer_log_likelihood(*given), io["labels"])
+        assert (pdist - io["perplexity_score"]).abs().max() < 1e-5
+    loop = -mean_over_answer(reader.leave_one_out_log_likelihood(*given), io["labels"])
+    assert (loop - io["loop_score"]).abs().max() < 1e-5
+
+
+def test_likelihoods_are_those_of_the_passages_cut_out(original):
+    reader, io = original
+    ids, mask, labels = io["input_ids"], io["attention_mask"], io["labels"]
+    alone = reader.answer_log_likelihood(ids, mask, labels)
+    without = reader.leave_one_out_log_likelihood(ids, mask, labels)
+    assert torch.isneginf(alone[-1, -1][labels[-1] != -100]).all(), "the last passage has no tokens"
+    for i in range(mask.shape[1] - 1):
+        logits = reader(ids[:, i : i + 1], mask[:, i : i + 1], labels).logits.log_softmax(-1)
+        others = mask.clone()
+        others[:, i] = False
+        fewer = reader(ids, others, labels).logits.log_softmax(-1)
+        for row, column in (labels != -100).nonzero().tolist():
+            label = labels[row, column]
+            assert abs(alone[row, i, column] - logits[row, column, label]) < 1e-4
+            assert abs(without[row, i, column] - fewer[row, column, label]) < 1e-4
+    assert (alone[:, :-1].masked_select(labels[:, None] == -100) == 0).all()
+    single = reader.leave_one_out_log_likelihood(ids[:, :1], mask[:, :1], labels)
+    assert torch.isnan(single[:, 0][labels != -100]).all(), "nothing is left to read"
+
+
+# Words
+
+
+@pytest.fixture(scope="module")
+def worded():
+    return FiDReader(tiny_t5(seed=3), AutoTokenizer.from_pretrained(TOKENIZER))
+
+
+def test_token_ids_are_the_originals(worded):
+    recorded = json.loads((GOLDEN / "tokenization/collator.json").read_text())
+    for case in recorded["reader"]:
+        passages = [
+            [
+                Passage(str(i), c["title"], c["text"])
+                for i, c in enumerate(sorted(e["ctxs"], key=lambda c: -float(c["score"])))
+            ]
+            for e in recorded["examples"]
+        ]
+        reader = FiDReader(worded.t5, worded.tokenizer, max_tokens=case["text_maxlength"])
+        ids, mask = reader.tokenize([e["question"] for e in recorded["examples"]], passages)
+        wanted, kept = torch.tensor(case["passage_ids"]), torch.tensor(case["passage_mask"]).bool()
+        assert (
+            ids.tolist() == wanted[..., : ids.shape[-1]].tolist()
+            and mask.tolist() == kept[..., : ids.shape[-1]].tolist()
+        )
+        assert not kept[..., ids.shape[-1] :].any()
+        labels = reader.tokenize_targets([target.removesuffix(" </s>") for target in case["targets"]])
+        full = recorded["reader"][1]["target_ids"]  # the case without a limit
+        assert labels.tolist() == full
+    assert worded.tokenize_targets(["old King </s>", "king"], max_tokens=2)[:, -1].tolist() == [1, 1]
+
+
+CORPUS = {str(i): Passage(str(i), f"film {i}", "the old king " * i) for i in range(1, 6)}
+QUESTIONS = [Question("a", "who is the king"), Question("b", "when"), Question("c", "where is the river of the city")]
+TABLE = ScoreTable(
+    "bm25",
+    ["c", "b", "a"],
+    [["1", "2", "3"], ["", "", ""], ["4", "5", ""]],
+    [[1.0, 3.0, 2.0], [float("nan")] * 3, [1.0, float("nan"), float("nan")]],
+)
+
+
+def test_reading_is_generation_and_scoring_of_the_same_input(worded):
+    for batch_size in (1, 2, 8):
+        reading = worded.read(QUESTIONS, CORPUS, TABLE, max_new_tokens=5, batch_size=batch_size)
+        assert list(reading.answers) == ["a", "b", "c"]
+        assert reading.scores.passage_ids.tolist() == [["4", "5", ""], ["", "", ""], ["2", "3", "1"]]
+        for question in QUESTIONS:
+            passages = [CORPUS[i] for i in reading.scores.passages_of(question.id)]
+            ids, mask = worded.tokenize([question.text], [passages])
+            said = worded.generate(ids, mask, max_new_tokens=5)
+            text = worded.tokenizer.decode(said[0], skip_special_tokens=True).strip()
+            assert reading.answers[question.id] == text
+            row = reading.scores.values[reading.scores.row_of(question.id)]
+            scores = cross_attention_scores(worded, ids, mask)[0]
+            assert torch.allclose(torch.tensor(row[: len(passages)]), scores[: len(passages)], atol=1e-4)
+    assert any(reading.answers.values())
+
+
+def test_reading_the_best_few_and_other_aggregations(worded):
+    reading = worded.read(QUESTIONS, CORPUS, TABLE, n_context=1, max_new_tokens=2, aggregation="atlas_probsfirst")
+    assert reading.scores.passage_ids.tolist() == [["4"], [""], ["2"]] and reading.scores.name == "atlas_probsfirst"
+    ids, mask = worded.tokenize(["when"], [[]])
+    assert worded.tokenizer.decode(ids[0, 0][mask[0, 0]]) == worded.tokenizer.decode(
+        worded.tokenizer("question: when", add_special_tokens=False)["input_ids"]
+    )
+
+
+def test_reading_mistakes(worded):
+    with pytest.raises(KitError, match=r"tokenizer='google-t5/t5-base'"):
+        FiDReader(worded.t5).read(QUESTIONS, CORPUS, TABLE)
+    with pytest.raises(KitError, match="question 'c': wanted passages that are in the corpus, given '1'"):
+        worded.read(QUESTIONS, {i: CORPUS[i] for i in "2345"}, TABLE)
+    with pytest.raises(KitError, match="first answer token"):
+        worded.read(QUESTIONS, CORPUS, TABLE, aggregation="adist")
+    with pytest.raises(KitError, match="k of at least 1, given 0"):
+        worded.read(QUESTIONS, CORPUS, TABLE, n_context=0)
+    with pytest.raises(KitError, match="a tokenizer in"):
+        FiDReader.from_pretrained(ORIGINALS[0], device="cpu", tokenizer=GOLDEN / "tokenization")
