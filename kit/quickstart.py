@@ -42,6 +42,7 @@ def run_quickstart(
     *,
     seed: int = 0,
     plan: Plan = PLAN,
+    world: ToyWorld | None = None,
     say: Callable[[str], None] = print,
     progress: bool = True,
 ) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def run_quickstart(
     clock = _Clock(folder / "stages.json", say)
     plan = replace(plan, seed=seed)
     with clock.stage("writing the encyclopaedia"):
-        world = build_world(seed)
+        world = world or build_world(seed)
         corpus = Corpus(world.passages.values())
         save_passages(folder / "passages.tsv", corpus)
         for split, questions in world.questions.items():
@@ -66,7 +67,7 @@ def run_quickstart(
     with clock.stage("the student and the reader before they learn"):
         before = _retrieve_before(folder / "before.parquet", encoder, corpus, test, plan)
         t5 = FiDReader.from_pretrained(DATA / "t5", device="cpu")
-        few = random.Random(seed).sample(test, SAMPLE)
+        few = random.Random(seed).sample(test, min(SAMPLE, len(test)))
         untrained = _em(t5, few, corpus, bm25.retrieve(few, plan.read), plan.read)
         distributions = _Distributions(encoder, corpus)
     with clock.stage("the rounds"):

@@ -146,7 +146,7 @@ def score_examples(
 
     The scores are never held together: a teacher's file for all of Natural Questions (8 million cells) takes no more
     memory than `table`. Passages keep the table's order; one that was not scored has no `score`. The file appears,
-    whole, at the end. Errors are looked for before the work: unknown passages, and answers where the teacher needs them.
+    whole, at the end. Errors come before the work: unknown passages, and missing answers where the teacher needs them.
     """
     found = table.select([question.id for question in questions])
     check_passages(found, found.mask, corpus)

@@ -2,15 +2,15 @@
 
 k passages of a question, a answer tokens; "passes" are forward passes for one question.
 
-| teacher             | score of a passage                              | passes               | unit of the scores      |
-|---------------------|-------------------------------------------------|----------------------|-------------------------|
-| `FiDAttention`      | mean cross-attention logit of the first token   | k encoder, 1 decoder | logits, no bounds       |
-| `PassageLikelihood` | mean log p(answer token), that passage alone    | k encoder, k decoder | nats, at most 0         |
-| `LeaveOneOut`       | minus the same with all passages but that one   | k encoder, k decoder | nats, at least 0        |
-| `ExtractiveReader`  | P_sel logit of DPR's reader                     | k BERT               | logits, no bounds       |
-| `CrossEncoder`      | raw score of [CLS] question [SEP] passage [SEP] | k BERT               | logits, only margins count |
-| `Ensemble`          | mean of the teachers' scores                    | their sum            | theirs                  |
-| `FromTable`         | what a table or a file says                     | none                 | its own                 |
+| teacher             | score of a passage                             | passes               | unit of the scores |
+|---------------------|------------------------------------------------|----------------------|--------------------|
+| `FiDAttention`      | mean cross-attention logit of the first token  | k encoder, 1 decoder | logits, no bounds  |
+| `PassageLikelihood` | mean log p(answer token), that passage alone   | k encoder, k decoder | nats, at most 0    |
+| `LeaveOneOut`       | minus the same with all passages but that one  | k encoder, k decoder | nats, at least 0   |
+| `ExtractiveReader`  | P_sel logit of DPR's reader                    | k BERT               | logits, no bounds  |
+| `CrossEncoder`      | raw score, [CLS] question [SEP] passage [SEP]  | k BERT               | logits, no bounds  |
+| `Ensemble`          | mean of the teachers' scores                   | their sum            | theirs             |
+| `FromTable`         | what a table or a file says                    | none                 | its own            |
 
 Look at a table's spread before its softmax: `kit.losses.kl(teacher_temperature=...)` divides it, `Standardised` makes
 it the same for every question. `score_examples` writes scores to a file without holding them. Knows no losses.

@@ -1,0 +1,39 @@
+"""The command line: `kit --help`. Parses and calls; what it does is done by the library.
+
+Commands import what they need when they run, so that `--help` is quick. A user's mistake is one line on stderr and exit
+code 2, Ctrl-C is exit code 130; see `kit.cli.running`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from kit.cli import data, reader, rounds, searching, start
+from kit.cli.running import run
+
+app = typer.Typer(
+    name="kit",
+    help="Read, see what the reader looks at, and teach a retriever from it.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command()(start.quickstart)
+app.command()(start.lab)
+app.command()(start.doctor)
+app.add_typer(data.app, name="data")
+app.add_typer(reader.app, name="reader")
+app.add_typer(searching.app, name="retriever")
+app.command()(rounds.rounds)
+app.command()(start.bench)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command, those of this process by default, and end the process with its exit code."""
+    sys.exit(run(app, sys.argv[1:] if arguments is None else list(arguments)))

@@ -1,0 +1,280 @@
+"""`kit reader`: train a reader, measure its answers, and let it (or another teacher) score passages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kit.cli.options import (
+    Accumulate,
+    Aggregation,
+    Batch,
+    Device,
+    Dtype,
+    Precision,
+    Rate,
+    Seed,
+    Steps,
+    Tokenizer,
+    Work,
+    changed,
+    checkpoint,
+    file_to_write,
+    folder_to_write,
+    group,
+    named,
+    optimised,
+    own_device,
+    show_table,
+)
+
+if TYPE_CHECKING:
+    from kit.reader import FiDReader
+    from kit.types import Question, ScoreTable
+
+app = group("Train a reader, measure it, and let it score passages.")
+FID_TOKENIZER = "google-t5/t5-base"  # the released readers' archives hold none
+TEACHERS = ("attention", "likelihood", "leave-one-out", "extractive", "cross-encoder")
+
+Examples = Annotated[Path, typer.Argument(help="questions with passages, .json or .jsonl as FiD's (.gz too)")]
+Model = Annotated[
+    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-t5 to begin from")
+]
+Context = Annotated[int | None, typer.Option("--n-context", min=1, help="best passages of a question [default: all]")]
+
+
+@app.command()
+def train(
+    examples: Examples,
+    model: Model,
+    out: Annotated[Path, typer.Option(help="folder for the trained reader")],
+    preset: Annotated[str, typer.Option(help="quick (toy), base or large (FiD's)")] = "quick",
+    dev: Annotated[Path | None, typer.Option(help="examples to measure on; the best state is kept")] = None,
+    evaluate_every: Annotated[int | None, typer.Option(min=1, help="steps between measurements on --dev")] = None,
+    steps: Steps = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="questions of a batch")] = None,
+    accumulate: Accumulate = None,
+    n_context: Annotated[
+        int | None, typer.Option(min=1, help="best passages of a question [default: the preset's]")
+    ] = None,
+    rate: Rate = None,
+    precision: Precision = None,
+    tokenizer: Tokenizer = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="of question and passage together")] = None,
+    work: Work = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Train a reader on answers.
+
+    It learns to say each question's answer from its best passages.
+
+    A stopped run goes on with the same command. Several GPUs: `accelerate launch -m kit.cli reader train ...`.
+
+    \b
+    Example:
+      kit reader train toy/train.bm25.jsonl --model toy-t5 --out toy/reader --steps 200
+    """
+    from kit.cli.runs import finish, run_folder
+    from kit.data import load_examples
+
+    folder_to_write(out, ("kit_reader.json",), "reader")
+    questions, corpus, table = load_examples(examples)
+    measured = None if dev is None else load_examples(dev)
+    from kit.train import READER_TRAINING, train_reader
+
+    config = READER_TRAINING[named("--preset", preset, READER_TRAINING)]
+    given = {"steps": steps, "rate": rate, "accumulate": accumulate, "precision": precision, "seed": seed}
+    given["evaluate_every"] = evaluate_every
+    config = changed(config, questions=batch, n_context=n_context)
+    config = changed(config, optimisation=optimised(config.optimisation, **given))
+    reader = _load(model, own_device(device), "float32", tokenizer, max_tokens)
+    training = train_reader(
+        reader, questions, corpus, table, config,
+        folder=run_folder(out, work), evaluate=measured and _exact_match_on(reader, measured, config.n_context),
+        best=measured and "em",
+    )  # fmt: skip
+    finish(training, out, work, reader.save_pretrained)
+
+
+@app.command()
+def evaluate(
+    examples: Examples,
+    model: Model,
+    n_context: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="best passages read; give it several times to compare [default: all]"),
+    ] = None,
+    predictions: Annotated[Path | None, typer.Option(help="answers to write, .jsonl")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="passages read, with attention scores, to write as FiD's .jsonl")
+    ] = None,
+    regex: Annotated[
+        bool, typer.Option("--regex", help="answers are regular expressions, for the passages' recall")
+    ] = False,
+    max_answer: Annotated[int, typer.Option(min=1, help="tokens of an answer")] = 50,
+    aggregation: Aggregation = "fid_kd",
+    batch: Batch = 8,
+    tokenizer: Tokenizer = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Let a reader answer, and measure.
+
+    Exact match, F1, and the share of questions whose passages hold an answer, with 95% bootstrap intervals over
+    questions.
+
+    \b
+    Example:
+      kit reader evaluate toy/test.bm25.jsonl --model toy/reader --n-context 5 --predictions toy/answers.jsonl
+    """
+    from kit.data import load_examples, save_examples
+    from kit.types import KitError
+
+    file_to_write(predictions, (".jsonl",))
+    file_to_write(scores)
+    counts: list[int | None] = [*(n_context or [None])]
+    if len(counts) > 1 and (predictions or scores):
+        raise KitError("--n-context", "one number where predictions or scores are written", f"{len(counts)} numbers")
+    questions, corpus, table = load_examples(examples)
+    from kit.aggregation import AGGREGATIONS
+
+    named("--aggregation", aggregation, AGGREGATIONS)
+    reader = _load(model, own_device(device), dtype, tokenizer)
+    rows, asked = [], [question for question in questions if question.answers]
+    for count in counts:
+        reading = reader.read(
+            questions, corpus, table,
+            n_context=count, max_new_tokens=max_answer, batch_size=batch, aggregation=aggregation,
+            progress=sys.stderr.isatty(),
+        )  # fmt: skip
+        shown = count or reading.scores.values.shape[1]
+        rows += [(shown, *row) for row in _figures(asked, reading.answers, reading.scores, corpus, regex, seed)]
+    if predictions:
+        _write_predictions(predictions, questions, reading.answers)
+    if scores:
+        save_examples(scores, questions, corpus, reading.scores)
+    typer.echo(f"{len(questions):,} questions, {len(asked):,} with answers")
+    if rows:
+        show_table(("passages", "measure", "mean [95% interval]"), rows)
+
+
+@app.command()
+def score(
+    examples: Examples,
+    model: Annotated[
+        list[str], typer.Option("--model", help="the teacher's checkpoint; cross-encoder: several are averaged")
+    ],
+    out: Annotated[Path, typer.Option(help="the examples with the teacher's scores, .json or .jsonl (.gz too)")],
+    teacher: Annotated[str, typer.Option(help=", ".join(TEACHERS))] = "attention",
+    aggregation: Aggregation = "fid_kd",
+    n_context: Context = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="questions (cross-encoder: pairs) together")] = None,
+    tokenizer: Tokenizer = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+) -> None:
+    """Score passages with a teacher.
+
+    For `kit retriever train`. The files are streamed.
+
+    Teachers: a reader's attention (FiD-KD), its likelihood of the answer given one passage or all but one (Atlas),
+    DPR's extractive reader (RDR), a cross-encoder or several (Margin-MSE).
+
+    \b
+    Example:
+      kit reader score toy/train.bm25.jsonl --model toy/reader --out toy/train.scored.jsonl
+    """
+    from kit.records import reading as opened
+    from kit.types import KitError
+
+    named("--teacher", teacher, TEACHERS)
+    file_to_write(out)
+    if len(model) > 1 and teacher != "cross-encoder":
+        raise KitError("--model", f"one checkpoint for the teacher {teacher}", f"{len(model)} of them")
+    if out.exists() and examples.exists() and out.samefile(examples):
+        raise KitError("--out", "a file other than the one that is read", str(out))
+    with opened(examples):  # a file that is not there is told of before a model is loaded
+        pass
+    from kit.aggregation import AGGREGATIONS
+    from kit.teachers import Ensemble, score_file
+
+    named("--aggregation", aggregation, AGGREGATIONS)
+    places = {"device": own_device(device), "dtype": dtype, "tokenizer": tokenizer}
+    options = {"n_context": n_context} | ({} if batch is None else {"batch_size": batch})
+    teachers = [_teacher(teacher, name, aggregation, places, options) for name in model]
+    score_file(teachers[0] if len(teachers) == 1 else Ensemble(teachers), examples, out, progress=sys.stderr.isatty())
+    typer.echo(str(out))
+
+
+def _load(model: str, device: str, dtype: str, tokenizer: str | None, max_tokens: int | None = None) -> FiDReader:
+    """A reader; a released one is fetched by its name."""
+    from kit.downloads import RELEASES, resolve
+    from kit.reader import FiDReader
+    from kit.types import KitError
+
+    if model in RELEASES:
+        if RELEASES[model].kind != "reader":
+            raise KitError("--model", "a reader", f"{model}, which is a {RELEASES[model].kind}")
+        tokenizer = tokenizer or FID_TOKENIZER
+        model = str(resolve(model))
+    options: dict[str, Any] = {"tokenizer": None if tokenizer is None else checkpoint(tokenizer)}
+    return FiDReader.from_pretrained(checkpoint(model), device=device, dtype=dtype, max_tokens=max_tokens, **options)
+
+
+def _teacher(kind: str, model: str, aggregation: str, places: dict[str, Any], options: dict[str, Any]) -> Any:
+    from kit import teachers
+
+    if kind in ("extractive", "cross-encoder"):
+        made = teachers.ExtractiveReader if kind == "extractive" else teachers.CrossEncoder
+        return made.from_pretrained(model, **places, **options)
+    reader = _load(model, places["device"], places["dtype"], places["tokenizer"])
+    if kind == "attention":
+        return teachers.FiDAttention(reader, aggregation, **options)
+    return (teachers.PassageLikelihood if kind == "likelihood" else teachers.LeaveOneOut)(reader, **options)
+
+
+def _exact_match_on(reader: FiDReader, measured: Any, n_context: int) -> Callable[[], dict[str, float]]:
+    """A function that measures the reader as it is then."""
+    from kit.metrics import exact_match
+
+    questions, corpus, table = measured
+    asked = [question for question in questions if question.answers]
+
+    def em() -> dict[str, float]:
+        answers = reader.read(asked, corpus, table, n_context=n_context).answers
+        return {"em": sum(exact_match(answers[one.id], one.answers) for one in asked) / max(1, len(asked))}
+
+    return em
+
+
+def _figures(
+    asked: list[Question], answers: dict[str, str], read: ScoreTable, corpus: Any, regex: bool, seed: int
+) -> list[tuple[str, str]]:
+    """(measure, mean with its interval) of each measure over the questions with answers."""
+    from kit.metrics import answer_hits, exact_match, f1
+    from kit.statistics import bootstrap_interval
+
+    if not asked:
+        return []
+    values = {
+        "exact match": [exact_match(answers[one.id], one.answers) for one in asked],
+        "F1": [f1(answers[one.id], one.answers) for one in asked],
+        "answer in the passages": answer_hits(read, asked, corpus, regex=regex).any(axis=1),
+    }
+    return [(name, str(bootstrap_interval(each, seed=seed))) for name, each in values.items()]
+
+
+def _write_predictions(path: Path, questions: list[Question], answers: dict[str, str]) -> None:
+    from kit.metrics import exact_match
+    from kit.records import writing_records
+
+    with writing_records(path) as write:
+        for one in questions:
+            record = {"id": one.id, "question": one.text, "prediction": answers[one.id], "answers": list(one.answers)}
+            write(record | ({"em": exact_match(answers[one.id], one.answers)} if one.answers else {}))

@@ -1,0 +1,85 @@
+"""How a command ends: a user's mistake in one line and exit code 2, an interrupt in one line and 130.
+
+An error of the kit itself keeps its traceback: it is no user's mistake.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+MISTAKE, INTERRUPTED, ENDED = 2, 130, 143
+
+
+class Interrupted(Exception):
+    """A command that Ctrl-C ended in good order; the text says what is kept."""
+
+
+def run(app: typer.Typer, arguments: Sequence[str]) -> int:
+    """The exit code of one command."""
+    from typer.main import get_command
+
+    _prepare()
+    try:
+        code = get_command(app).main(args=list(arguments), prog_name="kit", standalone_mode=False)
+        if code == INTERRUPTED:  # typer makes one of a KeyboardInterrupt
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else 0
+    except Interrupted as stop:
+        return _complain(f"kit: stopped: {stop}", INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("kit: stopped", INTERRUPTED)
+    except BrokenPipeError:  # `kit ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        line = _mistake(error)
+        if line is None:
+            raise
+        return _complain(line, MISTAKE)
+
+
+def _prepare() -> None:
+    """Progress that suits a log where there is no terminal, and a SIGTERM that lets files be cleaned up."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "30")
+    if hasattr(signal, "SIGTERM") and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
+
+
+def _mistake(error: Exception) -> str | None:
+    """The line for an error that is the user's to mend; None for one of the kit."""
+    from kit.types import KitError
+
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return error.format_message()  # type: ignore[attr-defined]
+    if isinstance(error, KitError):
+        return f"kit: error: {error}"
+    if hasattr(error, "format_message"):  # typer's, or click's for its older versions
+        return _one_line(f"kit: error: {error.format_message()}{_where_help_is(error)}")
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return _one_line(f"kit: error: {name}{error.strerror or error}")
+    if type(error).__name__ == "OutOfMemoryError":
+        advice = "a smaller --batch or --n-context, or --device cpu"
+        return _one_line(f"kit: error: --device: wanted memory enough ({advice}), given a GPU that is full")
+    return None
+
+
+def _where_help_is(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f" ({context.command_path} --help)" if context is not None else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _complain(line: str, code: int) -> int:
+    print(line, file=sys.stderr)
+    return code

@@ -1,0 +1,50 @@
+"""Training runs of the command line: where their checkpoints are, and how they end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from kit.cli.options import is_chief
+from kit.cli.running import Interrupted
+
+if TYPE_CHECKING:
+    from kit.fit import Training
+
+
+def run_folder(out: Path, work: Path | None) -> Path:
+    """The folder of a run's checkpoints: OUT.training without --work."""
+    return out.with_name(f"{out.name}.training") if work is None else work
+
+
+def finish(training: Training, out: Path, work: Path | None, save: Callable[[Path], None]) -> None:
+    """Save the trained model in `out` and its history in `out`.json; the run's checkpoints are taken away then.
+
+    A run that was interrupted keeps its checkpoints and ends the command.
+    """
+    folder = run_folder(out, work)
+    if training.interrupted:
+        last = training.losses[-1]["step"] if training.losses else 0
+        kept = (folder / "training.json").exists()
+        how = f"the same command goes on from the last checkpoint in {folder}" if kept else "no checkpoint yet"
+        raise Interrupted(f"at step {last:.0f}; {how}")
+    if not is_chief():
+        return
+    from kit.types import written_aside
+
+    save(out)
+    history = {"losses": training.losses, "evaluations": training.evaluations}
+    with written_aside(out.with_name(f"{out.name}.json")) as aside:
+        aside.write_text(json.dumps(history), encoding="utf-8")
+    for left in (*folder.glob("step-*"), folder / "best.safetensors", folder / "training.json"):
+        left.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        shutil.rmtree(folder)
+    typer.echo(f"{out} (loss {training.losses[-1]['loss']:.4f}; history in {out.name}.json)")
+    for row in training.evaluations[-1:]:
+        typer.echo("  ".join(f"{name} {value:.4g}" for name, value in row.items()))

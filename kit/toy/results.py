@@ -1,0 +1,117 @@
+"""The toy's results over several seeds, as a Markdown table: `python -m kit.toy.results runs/seed-* > docs/toy-results.md`.
+
+Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from kit.corpus import load_passages
+from kit.data import load_questions
+from kit.metrics import answer_ranks
+from kit.statistics import PairedTest, bootstrap_interval, paired_test
+from kit.types import KitError, ScoreTable
+
+KS = (1, 5, 20)
+
+
+def ranks_by_retriever(folder: Path) -> dict[str, np.ndarray]:
+    """The rank (q,) of each test question's first passage with an answer, by retriever, in the order of the loop."""
+    corpus, test = load_passages(folder / "passages.tsv"), load_questions(folder / "questions.test.jsonl")
+    paths = {"BM25": folder / "round-0" / "test.parquet", "student before": folder / "before.parquet"}
+    paths |= {here.name.replace("-", " "): here / "test.parquet" for here in sorted(folder.glob("round-[1-9]*"))}
+    return {name: answer_ranks(ScoreTable.load(path), test, corpus) for name, path in paths.items()}
+
+
+def results_table(folders: Sequence[Path]) -> str:
+    """Markdown: recall by retriever and seed with 95% intervals, what changed from round to round, the reader."""
+    for folder in folders:
+        if not (folder / "figures.json").exists():
+            raise KitError(str(folder), "a finished run of kit quickstart", "no figures.json")
+    figures = [json.loads((folder / "figures.json").read_text(encoding="utf-8")) for folder in folders]
+    ranks = [ranks_by_retriever(folder) for folder in folders]
+    names = [folder.name for folder in folders]
+    return "\n\n".join(
+        [
+            "## Answer recall on the test questions, whole corpus (95% bootstrap interval over questions)",
+            _table(["retriever", "k", *names, "mean"], list(_recall_rows(ranks))),
+            "## Differences in recall, in points (paired bootstrap over questions, 95% interval, p)",
+            _table(["from", "to", "k", *names], list(_difference_rows(ranks))),
+            "## The reader, its attention, the evidence experiment",
+            _table(["figure", *names, "mean"], list(_figure_rows(figures))),
+        ]
+    )
+
+
+def _recall_rows(ranks: Sequence[dict[str, np.ndarray]]) -> Any:
+    for name in ranks[0]:
+        for k in KS:
+            hits = [run[name] <= k for run in ranks]
+            intervals = [bootstrap_interval(h, samples=2000) for h in hits]
+            cells = [f"{100 * i.mean:.1f} ({100 * i.low:.1f} to {100 * i.high:.1f})" for i in intervals]
+            yield [name, str(k), *cells, f"{100 * np.mean([h.mean() for h in hits]):.1f}"]
+
+
+def _difference_rows(ranks: Sequence[dict[str, np.ndarray]]) -> Any:
+    rounds = [name for name in ranks[0] if name.startswith("round")]
+    for start, end in [("BM25", rounds[-1]), *zip(rounds, rounds[1:], strict=False)]:
+        for k in KS:
+            tests = [paired_test(run[start] <= k, run[end] <= k, samples=2000) for run in ranks]
+            cells = [_difference(test) for test in tests]
+            yield [start, end, str(k), *cells]
+
+
+def _difference(test: PairedTest) -> str:
+    low, high = 100 * test.interval.low, 100 * test.interval.high
+    return f"{100 * test.difference:+.1f} ({low:+.1f} to {high:+.1f}, {test.p_value:.3f})"
+
+
+def _figure_rows(figures: Sequence[dict[str, Any]]) -> Any:
+    paths = {f"exact match, {name}": ("reader", "em", name) for name in figures[0]["reader"]["em"]}
+    paths |= {
+        "exact match before fine-tuning": ("reader", "before"),
+        "exact match, closed book": ("reader", "em_closed_book"),
+        "gold passage on top by attention": ("attention", "gold_top1"),
+        "gold passage on top by BM25": ("attention", "bm25_gold_top1"),
+        **{f"exact match, passages kept by: {name}": ("evidence", name) for name in figures[0]["evidence"]},
+    }
+    for name, path in paths.items():
+        values = [_at(run, path) for run in figures]
+        yield [name, *(f"{100 * value:.1f}" for value in values), f"{100 * np.mean(values):.1f}"]
+    for number in range(len(figures[0]["rounds"])):
+        values = [run["rounds"][number]["em"] for run in figures]
+        yield [
+            f"exact match, round {number + 1}'s passages",
+            *(f"{100 * v:.1f}" for v in values),
+            f"{100 * np.mean(values):.1f}",
+        ]
+    for name, key in (("seconds", "seconds"), ("peak memory, MB", "peak_memory_mb")):
+        values = [run[key] for run in figures]
+        yield [name, *(f"{value:.0f}" for value in values), f"{np.mean(values):.0f}"]
+
+
+def _at(figures: Any, path: Sequence[str]) -> float:
+    for key in path:
+        figures = figures[key]
+    return figures
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main(folders: Annotated[list[Path], typer.Argument(help="folders of kit quickstart, one a seed")]) -> None:
+    """Print the table. Example: python -m kit.toy.results runs/seed-0 runs/seed-1 runs/seed-2"""
+    typer.echo(results_table(folders))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,85 @@
+"""The folder's order: modules import lower layers only, heavy packages stay where they belong, `import kit` is quick."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "kit"
+# Each layer imports itself and those above it in this list. Within a layer imports may not go in circles.
+LAYERS = [
+    ["types", "text"],
+    ["records", "corpus", "answers", "agreement", "statistics", "trec", "data", "validation", "metrics"],
+    ["ranking_losses", "losses", "aggregation", "position_bias", "length_buckets", "attention", "weights", "families"],
+    ["vectors", "index", "bm25", "downloads", "checkpoints", "reader_text", "reader_files", "answer_likelihood"],
+    ["reading", "reader", "encoder_files", "encoder", "retrieve"],
+    ["fit", "train", "warm_up", "teacher_scores", "cross_encoders", "teachers"],
+    ["toy", "rounds"],
+    ["quickstart", "plots", "doctor", "bench"],
+    ["report", "widgets"],
+    ["cli", "__main__"],
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+HEAVY = {"faiss": {"index"}, "ipywidgets": {"widgets"}, "anywidget": {"widgets"}, "bm25s": {"bm25"}}
+
+
+def modules() -> list[Path]:
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Everything that a file imports, where it runs (not for type checkers alone), as dotted names."""
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_every_module_has_a_layer():
+    assert {name_of(path) for path in modules()} <= set(LAYER)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_import_lower_layers_only(path):
+    mine = LAYER[name_of(path)]
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("kit.")}
+    assert {name for name in used if LAYER[name] > mine} == set()
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_heavy_packages_stay_where_they_belong(package):
+    users = {name_of(path) for path in modules() if package in {name.split(".")[0] for name in imports(path)}}
+    assert users <= HEAVY[package]
+
+
+@pytest.mark.parametrize("module", ["kit", "kit.types", "kit.data", "kit.metrics"])
+def test_light_modules_load_neither_torch_nor_transformers(module):
+    code = f"import sys, {module}; print([name for name in ('torch', 'transformers', 'faiss') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_facade_has_the_names_it_lists():
+    import kit
+
+    missing = [name for name in kit.__all__ if not hasattr(kit, name)]
+    assert missing == []
+    with pytest.raises(AttributeError, match="module 'kit' has no attribute 'nothing'"):
+        _ = kit.nothing

@@ -1,0 +1,193 @@
+"""What teachers have in common: cells, files of scores, and Margin-MSE's teacher files."""
+
+import gzip
+import json
+import re
+
+import numpy as np
+import pytest
+
+from kit import teacher_scores
+from kit.data import load_examples, save_examples
+from kit.teacher_scores import looks_squashed, runs, score_cells, score_examples, score_file
+from kit.teacher_triples import iter_teacher_triples, load_teacher_triples
+from kit.types import KitError, Passage, Question, ScoreTable
+
+NAN = float("nan")
+CORPUS = {str(i): Passage(str(i), f"t{i}", "word " * i) for i in range(1, 6)}
+QUESTIONS = [Question("a", "who", ("x",)), Question("b", "when"), Question("c", "where", ("y",), target="z")]
+TABLE = ScoreTable(
+    "bm25",
+    ["c", "b", "a"],
+    [["1", "2", "3"], ["", "", ""], ["", "5", "4"]],
+    [[1.0, 3.0, NAN], [NAN, NAN, NAN], [NAN, 1.0, 2.0]],
+)
+
+
+class Lengths:
+    """A teacher that counts words, and remembers what it was asked together."""
+
+    def __init__(self, n_context=None, questions_at_once=None):
+        self.options, self.calls = {"n_context": n_context, "questions_at_once": questions_at_once}, []
+
+    def score(self, questions, corpus, table, *, progress=False):
+        def count(batch, passages):
+            self.calls.append([(q.id, [p.id for p in found]) for q, found in zip(batch, passages, strict=True)])
+            return [len(p.text.split()) / 3 for found in passages for p in found]
+
+        return score_cells("lengths", questions, corpus, table, count, progress=progress, **self.options)
+
+
+def test_cells_keep_their_places():
+    teacher = Lengths()
+    scores = teacher.score(QUESTIONS, CORPUS, TABLE)
+    assert scores.name == "lengths" and scores.question_ids.tolist() == ["a", "b", "c"]
+    assert scores.passage_ids.tolist() == [["", "5", "4"], ["", "", ""], ["1", "2", "3"]]
+    np.testing.assert_allclose(scores.values * 3, [[NAN, 5, 4], [NAN] * 3, [1, 2, 3]], rtol=1e-6)
+    assert teacher.calls == [[("a", ["5", "4"]), ("c", ["1", "2", "3"])]], "b has nothing to score"
+
+
+def test_the_best_few_by_the_tables_scores_and_batches_of_questions():
+    teacher = Lengths(n_context=2, questions_at_once=1)
+    scores = teacher.score(QUESTIONS, CORPUS, TABLE)
+    assert teacher.calls == [[("a", ["5", "4"])], [("c", ["1", "2"])]], "an unscored passage comes last"
+    assert np.isnan(scores.values).tolist() == [[True, False, False], [True] * 3, [False, False, True]]
+    assert scores.passage_ids[2].tolist() == ["1", "2", "3"], "the third keeps its cell"
+
+
+def test_nothing_to_score():
+    assert Lengths().score([], CORPUS, TABLE).values.shape == (0, 3)
+    empty = ScoreTable("none", ["b"], np.empty((1, 0), dtype=str), np.empty((1, 0)))
+    assert Lengths(n_context=3).score(QUESTIONS[1:2], {}, empty).values.shape == (1, 0)
+
+
+def test_runs_cover_all_in_order():
+    for most in (1, 2, 3, 50):
+        found = list(runs([1, 2, 0, 2, 1, 3, 1], most))
+        assert [i for run in found for i in run] == [0, 1, 3, 4, 5, 6]
+        assert all(len(run) == 1 or sum([1, 2, 0, 2, 1, 3, 1][i] for i in run) <= most for run in found)
+    with pytest.raises(KitError, match="batch size: wanted at least 1, given 0"):
+        list(runs([1], 0))
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", ["scores.jsonl", "scores.json", "scores.jsonl.gz"])
+def test_a_file_of_scores_is_what_saving_the_table_gives(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", 3)
+    teacher = Lengths()
+    score_examples(teacher, QUESTIONS, CORPUS, TABLE, tmp_path / name)
+    assert len(teacher.calls) == 2, "in parts"
+    save_examples(tmp_path / f"whole-{name}", QUESTIONS, CORPUS, Lengths().score(QUESTIONS, CORPUS, TABLE))
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
+    questions, corpus, table = load_examples(tmp_path / name)
+    assert questions == QUESTIONS and table.passages_of("a") == ["5", "4"]
+    np.testing.assert_array_equal(table.values[2], np.array([1, 2, 3], dtype=np.float32) / np.float32(3))
+    assert len(corpus) == 5
+
+
+def test_a_file_is_scored_without_being_held(tmp_path, monkeypatch):
+    source, target = tmp_path / "retrieved.jsonl", tmp_path / "scored.jsonl"
+    save_examples(source, QUESTIONS, CORPUS, TABLE)
+    for cells in (1, 3, 4096):
+        monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", cells)
+        teacher = Lengths(n_context=2)
+        score_file(teacher, source, target)
+        assert len(teacher.calls) == (1 if cells == 4096 else 2)
+        questions, _, table = load_examples(target)
+        assert questions == QUESTIONS
+        np.testing.assert_allclose(table.values * 3, [[5, 4, NAN], [NAN] * 3, [1, 2, NAN]], rtol=1e-6)
+        assert table.passages_of("c") == ["1", "2", "3"], "the passage that was not scored is still there"
+    score_file(teacher, source, source)
+    assert source.read_bytes() == target.read_bytes()
+
+
+def test_a_failure_leaves_no_file(tmp_path, monkeypatch):
+    path, source = tmp_path / "out.jsonl", tmp_path / "in.jsonl"
+    monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", 1)
+
+    class Fails(Lengths):
+        asks_for_answers = True
+
+    teacher = Fails()
+    with pytest.raises(KitError, match=r"question 'b': wanted a target or an answer, .*, given none"):
+        score_examples(teacher, QUESTIONS, CORPUS, TABLE, path)
+    with pytest.raises(KitError, match="score table 'bm25': wanted passages that are in the corpus, given '5'"):
+        score_examples(Lengths(), QUESTIONS, {i: CORPUS[i] for i in "1234"}, TABLE, path)
+    with pytest.raises(KitError, match="wanted a question that it holds, given 'd'"):
+        score_examples(Lengths(), [Question("d", "why")], CORPUS, TABLE, path)
+    save_examples(source, QUESTIONS, CORPUS, TABLE)
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join([*lines, lines[0]]))
+    with pytest.raises(KitError, match=r"in.jsonl:4: wanted question ids that differ, given 'a' twice"):
+        score_file(teacher, source, path)
+    record = json.loads(lines[0])
+    record["id"], record["ctxs"][0]["text"] = "d", "other words"
+    source.write_text("\n".join([*lines, json.dumps(record)]))
+    monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", 99)
+    with pytest.raises(KitError, match=r"in.jsonl:4: wanted passage '5' as earlier in the file"):
+        score_file(teacher, source, path)
+    assert teacher.calls == [[("a", ["5", "4"])]], "the file's error came after a's scores, the others before any"
+    assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+# Margin-MSE's teacher files
+
+TRIPLES = "9.5\t-1.25\tq1\tp1\tn1\n9.5\t3\tq1\tp1\tn2\n-2\t-8e-1\tq2\tp1\tn3\n"
+
+
+def test_triples_as_a_table(tmp_path):
+    path = tmp_path / "teacher.tsv"
+    path.write_text(TRIPLES)
+    with gzip.open(tmp_path / "teacher.tsv.gz", "wt") as stream:
+        stream.write(TRIPLES.replace("\n", "\r\n"))
+    for each in (path, tmp_path / "teacher.tsv.gz"):
+        table = load_teacher_triples(each, name="T2")
+        assert table.name == "T2" and table.question_ids.tolist() == ["q1", "q2"]
+        assert table.passage_ids.tolist() == [["p1", "n1", "n2"], ["p1", "n3", ""]]
+        np.testing.assert_allclose(table.values, [[9.5, -1.25, 3.0], [-2.0, -0.8, NAN]])
+        margins = [t.positive_score - t.negative_score for t in iter_teacher_triples(each)]
+        assert margins == pytest.approx([10.75, 6.5, -1.2])
+    assert load_teacher_triples(path, most=2).passage_ids.tolist() == [["p1", "n1"], ["p1", "n3"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("9.5\t3\tq1\tp1", "five columns"),
+        ("9.5\t3\tq1\tp1\tn2\tmore", "five columns"),
+        ("pos_score\tneg_score\tqid\tpos_pid\tneg_pid", "five columns"),
+        ("", "five columns"),
+        ("nan\t3\tq1\tp1\tn2", "finite scores, given nan and 3"),
+        ("1\t3\tq1\t\tn2", "three ids, of two passages"),
+        ("1\t3\tq1\tp1\tp1", "three ids, of two passages"),
+        ("9.7\t3\tq1\tp1\tn2", "9.5 within 0.1 for question 'q1', passage 'p1', as earlier in the file, given 9.7"),
+    ],
+)
+def test_broken_triples_are_named(tmp_path, line, wanted):
+    path = tmp_path / "teacher.tsv"
+    path.write_text(TRIPLES + line + "\n")
+    with pytest.raises(KitError, match=f"teacher.tsv:4: wanted .*{re.escape(wanted)}"):
+        load_teacher_triples(path)
+
+
+def test_small_differences_and_the_limit(tmp_path):
+    path = tmp_path / "teacher.tsv"
+    path.write_text(TRIPLES + "9.55\t3\tq1\tp1\tn4\n")
+    assert load_teacher_triples(path).values[0].tolist() == [9.5, -1.25, 3.0, 3.0]
+    with pytest.raises(KitError, match=r"given 9\.55"):
+        load_teacher_triples(path, tolerance=0.01)
+    with pytest.raises(KitError, match="most: wanted at least 2 passages a question, or None, given 1"):
+        load_teacher_triples(path, most=1)
+
+
+def test_squashed_triples_are_refused(tmp_path):
+    path = tmp_path / "teacher.tsv"
+    path.write_text("".join(f"0.9{i}\t0.{i}\tq{i}\tp\tn\n" for i in range(10)))
+    with pytest.raises(KitError, match=r"teacher.tsv: wanted raw scores .*, given scores that all lie from 0 to 1"):
+        load_teacher_triples(path)
+    table = load_teacher_triples(path, allow_squashed=True)
+    assert looks_squashed(table) and not looks_squashed(table.select(table.question_ids[:9].tolist()))
+    path.write_text(path.read_text() + "1.5\t0\tq10\tp\tn\n")
+    assert len(load_teacher_triples(path)) == 11

@@ -1,0 +1,142 @@
+"""The toy encyclopaedia: sizes, splits, true statements, lengths, and exercises that can be read and not remembered."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+
+import pytest
+
+from kit.metrics import has_answer
+from kit.toy.counterfactual import counterfactual_questions, make_exercise
+from kit.toy.names import make_pools
+from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer, vocabulary, words_of
+from kit.toy.world import SPLITS, ToyWorld, build_world, load_kinds
+
+
+@pytest.fixture(scope="module")
+def whole() -> ToyWorld:
+    return build_world()
+
+
+def test_it_is_as_large_as_promised(whole):
+    kinds = load_kinds()
+    assert len(kinds) >= 5 and sum(len(kind.relations) for kind in kinds.values()) >= 20
+    assert sum(entity.real for entity in whole.entities.values()) >= 400
+    assert len(whole.passages) >= 5000 and sum(map(len, whole.questions.values())) >= 10_000
+
+
+def test_passages_are_short_and_name_others(whole):
+    lengths = [len(passage.text.split()) for passage in whole.passages.values()]
+    assert min(lengths) >= 25 and max(lengths) <= 60
+    assert Counter(len(source.facts) for source in whole.sources.values()).keys() >= {1, 2, 3}
+
+
+def test_no_entity_is_asked_about_in_two_splits(whole):
+    asked = {split: {whole.asks[q.id][0] for q in questions} for split, questions in whole.questions.items()}
+    assert not asked["train"] & asked["test"] and not asked["dev"] & (asked["train"] | asked["test"])
+    shares = {split: len(items) / len(whole.entities) for split, items in asked.items()}
+    assert all(abs(shares[split] - SPLITS[split]) < 0.02 for split in SPLITS)
+
+
+def test_every_question_has_a_passage_that_states_its_answer(whole):
+    for questions in whole.questions.values():
+        for question in questions:
+            entity, relation = whole.asks[question.id]
+            assert question.answers == (whole.entities[entity].facts[relation],)
+            assert whole.entities[entity].name in question.text
+            for name in whole.gold[question.id]:
+                assert has_answer(whole.passages[name].text, question.answers)
+
+
+def test_a_passage_states_what_its_source_says_and_no_other_value_of_its_entity(whole):
+    """A value stands in the passage only if its fact is stated, or another stated fact has the same value."""
+    for name, source in list(whole.sources.items())[:2000]:
+        text, entity = whole.passages[name].text, whole.entities[source.entity]
+        stated = {whole.entities[i].facts[relation].lower() for i, relation in source.facts + source.lookalikes}
+        for relation, value in entity.facts.items():
+            if (entity.id, relation) not in source.facts and not any(value.lower() in other for other in stated):
+                named = value.lower() in entity.name.lower() or not re.fullmatch(r"[A-Z][a-z]+|\d{3,}", value)
+                assert named or not re.search(rf"\b{re.escape(value)}\b", text), (name, relation, value, text)
+
+
+def test_the_same_seed_is_the_same_world_and_another_is_not(whole):
+    again, other = build_world(), build_world(1)
+    assert again == whole
+    assert [q.text for q in other.questions["test"]] != [q.text for q in whole.questions["test"]]
+
+
+@pytest.mark.parametrize("kind", load_kinds().values(), ids=lambda kind: kind.name)
+def test_templates_have_their_slots(kind):
+    for relation in kind.relations.values():
+        assert len(relation.statements) >= 5 and len(relation.questions) >= 5
+        assert all(text.count("{name}") == 1 and text.count("{value}") == 1 for text in relation.statements)
+        assert all("{name}" not in text and text.count("{value}") == 1 for text in relation.pronoun)
+        assert all(text.count("{name}") == 1 and "{value}" not in text for text in relation.questions)
+    assert all(text.count("{name}") == text.count("{other}") == 1 for text in kind.mentions)
+
+
+def test_no_fact_gives_its_answer_away_and_names_are_unique():
+    names = [name for kind in load_kinds().values() for name, _ in kind.rows]
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+    for kind in load_kinds().values():
+        for name, facts in kind.rows:
+            assert not any(set(words_of(value)) >= set(words_of(name)) for value in facts.values()), name
+
+
+FACTS = [
+    ("country", "France", "capital", "Paris"),
+    ("country", "Japan", "currency", "yen"),
+    ("country", "Kenya", "continent", "Africa"),
+    ("element", "iron", "symbol", "Fe"),
+    ("element", "gold", "number", "79"),
+    ("writer", "Leo Tolstoy", "birth_year", "1828"),
+    ("painter", "Claude Monet", "birth_year", "1840"),
+    ("composer", "Giuseppe Verdi", "birth_year", "1813"),
+    ("scientist", "Charles Darwin", "birth_year", "1809"),
+    ("river", "Danube", "mouth", "Black Sea"),
+    ("moon", "Titan", "planet", "Saturn"),
+    ("invention", "phonograph", "inventor", "Thomas Edison"),
+    ("mountain", "Mount Everest", "ascent_year", "1953"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "relation", "value"), FACTS)
+def test_well_known_facts(kind, name, relation, value):
+    assert dict(load_kinds()[kind].rows)[name][relation] == value
+
+
+def test_exercises_differ_and_only_gold_passages_state_the_answer():
+    kinds, pools, rng = load_kinds(), make_pools(), random.Random(3)
+    exercises = [make_exercise(kinds, pools, rng, passages=6) for _ in range(200)]
+    assert len({exercise.answer for exercise in exercises}) > 100
+    for exercise in exercises:
+        assert sum(exercise.gold) == 1
+        gold = exercise.passages[exercise.gold.index(True)]
+        assert has_answer(gold.text, [exercise.answer])
+        assert exercise.prompt.startswith(("fill: ", "question: "))
+
+
+def test_counterfactual_questions_have_answers_in_the_right_passages_only():
+    questions, right, wrong = counterfactual_questions(60)
+    hits = [
+        [any(has_answer(p.text, q.answers) for p in row) for q, row in zip(questions, rows, strict=True)]
+        for rows in (right, wrong)
+    ]
+    assert all(hits[0]) and sum(hits[1]) <= 12  # continents and the like stand in other passages too
+
+
+def test_tokenizers_know_the_toys_words_and_spell_others():
+    t5, bert = t5_tokenizer(), bert_tokenizer()
+    assert len(vocabulary()) == len(set(vocabulary()))
+    assert t5("Paris").input_ids == [t5.convert_tokens_to_ids("paris"), 1] and t5.pad_token_id == 0
+    spelled = t5("Zyxland", add_special_tokens=False).input_ids
+    assert len(spelled) == 7 and t5.decode(spelled) == "zyxland" and t5.unk_token_id not in spelled
+    assert bert.convert_ids_to_tokens(bert("the Nile").input_ids) == ["[CLS]", "the", "nile", "[SEP]"]
+
+
+def test_every_word_of_the_world_is_one_token(whole):
+    known = set(vocabulary())
+    unknown = {word for passage in whole.passages.values() for word in words_of(passage.text)} - known
+    assert unknown == set()

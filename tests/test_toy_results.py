@@ -1,0 +1,57 @@
+"""The table of several seeds says what the files say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kit.corpus import save_passages
+from kit.data import save_questions
+from kit.toy.results import results_table
+from kit.types import KitError, Passage, Question, ScoreTable
+
+
+def write_run(folder, hits):
+    """A run of two questions: BM25 finds none first, round 1 finds `hits` of them first."""
+    passages = [Passage("1", "a", "right"), Passage("2", "b", "wrong")] + [Passage(str(n), "c", "no") for n in range(3, 23)]
+    questions = [Question("q1", "?", ("right",)), Question("q2", "??", ("right",))]
+    save_passages(folder / "passages.tsv", passages)
+    save_questions(folder / "questions.test.jsonl", questions)
+    rest = [str(n) for n in range(3, 21)]
+    scores = [[-float(n) for n in range(20)]] * 2
+
+    def table(orders):
+        return ScoreTable("t", ["q1", "q2"], [[*order, *rest] for order in orders], scores)
+
+    last, first = ["2", "1"], ["1", "2"]
+    table([last, last]).save(folder / "round-0" / "test.parquet")
+    table([last, last]).save(folder / "before.parquet")
+    table([first if n < hits else last for n in range(2)]).save(folder / "round-1" / "test.parquet")
+    em = {"all": 0.5}
+    figures = {
+        "reader": {"em": em, "before": 0.25, "em_closed_book": 0.0},
+        "attention": {"gold_top1": 0.9, "bm25_gold_top1": 0.6},
+        "evidence": {"all": 0.9},
+        "rounds": [{"em": 0.75}],
+        "seconds": 10,
+        "peak_memory_mb": 100,
+    }
+    (folder / "figures.json").write_text(json.dumps(figures))
+
+
+def test_recall_is_computed_from_the_tables(tmp_path):
+    for seed, hits in enumerate((1, 2)):
+        write_run(tmp_path / f"seed-{seed}", hits)
+    text = results_table([tmp_path / "seed-0", tmp_path / "seed-1"])
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    assert next(line for line in lines if line[:2] == ["BM25", "1"])[-1] == "0.0"
+    assert next(line for line in lines if line[:2] == ["round 1", "1"])[-1] == "75.0"
+    change = next(line for line in lines if line[:3] == ["BM25", "round 1", "1"])
+    assert change[3].startswith("+50.0 ") and change[4].startswith("+100.0 ")
+    assert ["exact match, closed book", "0.0", "0.0", "0.0"] in lines
+
+
+def test_an_unfinished_run_is_named(tmp_path):
+    with pytest.raises(KitError, match="seed-0: wanted a finished run of kit quickstart"):
+        results_table([tmp_path / "seed-0"])

@@ -1,0 +1,146 @@
+"""Training readers and distilling retrievers, on the smallest models of the real kinds."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from kit.fit import Optimisation
+from kit.retrieve import BM25
+from kit.train import (
+    DISTILLATION,
+    READER_TRAINING,
+    CandidateScores,
+    Distillation,
+    ReaderTraining,
+    candidates,
+    distil,
+    draw,
+    train_reader,
+)
+from kit.types import KitError, Question, ScoreTable
+
+
+@pytest.fixture(scope="module")
+def asked(world):
+    return world.questions["train"][:24]
+
+
+@pytest.fixture(scope="module")
+def table(corpus, asked):
+    return BM25(corpus).retrieve(asked, 6)
+
+
+def test_a_reader_learns_the_answers_it_is_shown(small_reader, asked, corpus, table):
+    config = ReaderTraining(Optimisation(steps=30, rate=3e-3, embedding_rate=8), questions=8, n_context=2)
+    losses = [
+        row["loss"] for row in train_reader(small_reader, asked[:8], corpus, table, config, progress=False).losses
+    ]
+    assert np.mean(losses[-3:]) < 0.6 * np.mean(losses[:3])
+
+
+def test_training_a_reader_stops_and_goes_on_to_the_same_weights(small_reader, asked, corpus, table, tmp_path):
+    from kit.reader import FiDReader
+    from kit.toy.start import initial_t5
+
+    config = ReaderTraining(Optimisation(steps=6, rate=1e-3, save_every=2), questions=2, n_context=2)
+    train_reader(small_reader, asked, corpus, table, config, progress=False)
+    tokenizer = small_reader.tokenizer
+    stopped = FiDReader(initial_t5(tokenizer, d_model=32, layers=1), tokenizer, max_tokens=96)
+
+    def stop(training):
+        if len(training.losses) == 5:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        train_reader(stopped, asked, corpus, table, config, folder=tmp_path, seen=stop, progress=False)
+    fresh = FiDReader(initial_t5(tokenizer, d_model=32, layers=1, seed=5), tokenizer, max_tokens=96)
+    train_reader(fresh, asked, corpus, table, config, folder=tmp_path, progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), small_reader.parameters(), strict=True))
+
+
+def test_the_target_is_said_where_there_is_one_else_an_answer(small_reader, corpus, table, asked):
+    said = []
+    tokenize = small_reader.tokenize_targets
+    small_reader.tokenize_targets = lambda texts, **options: said.extend(texts) or tokenize(texts, **options)
+    questions = [
+        Question(asked[0].id, asked[0].text, ("a", "b")),
+        Question(asked[1].id, asked[1].text, ("c",), target="d"),
+        Question(asked[2].id, asked[2].text),
+    ]
+    config = ReaderTraining(Optimisation(steps=8), questions=2, n_context=1)
+    train_reader(small_reader, questions, corpus, table, config, progress=False)
+    assert set(said) == {"a", "b", "d"}
+
+
+def test_questions_without_answers_cannot_be_learned(small_reader, corpus, table, asked):
+    with pytest.raises(KitError, match="train_reader: wanted questions with answers"):
+        train_reader(small_reader, [Question(asked[0].id, "who?")], corpus, table, progress=False)
+
+
+@pytest.mark.parametrize("loss", ["kl", "margin_mse", "mse", "max_margin", "ranknet", "listnet"])
+def test_a_student_comes_to_agree_with_its_teacher(loss, small_encoder, asked, corpus, table):
+    rng = np.random.default_rng(0)
+    teacher = ScoreTable("teacher", table.question_ids, table.passage_ids, 3 * rng.standard_normal(table.values.shape))
+    config = Distillation(Optimisation(steps=25, rate=1e-2, embedding_rate=3), questions=12, passages=6)
+    rows = distil(small_encoder, asked[:12], corpus, teacher, loss, config, progress=False).losses
+    assert rows[0]["agreement"] < 0.6 and np.mean([row["agreement"] for row in rows[-5:]]) > 0.75
+
+
+def test_a_teacher_that_says_nothing_is_refused(small_encoder, asked, corpus, table):
+    flat = ScoreTable("flat", table.question_ids, table.passage_ids, np.ones_like(table.values))
+    with pytest.raises(KitError, match="score table 'flat': wanted scores that tell passages apart"):
+        distil(small_encoder, asked, corpus, flat, progress=False)
+
+
+def test_names_are_checked(small_encoder, asked, corpus, table):
+    with pytest.raises(KitError, match=r"loss: wanted one of kl, .* given 'klll'"):
+        distil(small_encoder, asked, corpus, table, "klll", progress=False)
+    with pytest.raises(KitError, match="reader training: wanted one of quick, base, large, given 'huge'"):
+        train_reader(None, asked, corpus, table, "huge")
+
+
+def test_candidate_scores_are_those_of_single_passages(small_encoder, asked, corpus):
+    ids = [["1", "2", "3"], ["4"]]
+    cells = torch.tensor([[True, True, True], [True, False, False]])
+    family = small_encoder.family
+    questions = [family.write_question(q.text) for q in asked[:2]]
+    passages = [family.write_passage(corpus[i]) for row in ids for i in row]
+    tokens = {
+        side: small_encoder.padded(small_encoder.token_ids(written, side), side)
+        for side, written in (("question", questions), ("passage", passages))
+    }
+    with torch.no_grad():
+        scores = CandidateScores(small_encoder)(tokens["question"], tokens["passage"], cells)
+    asked_vectors = small_encoder.encode_questions([q.text for q in asked[:2]])
+    for row, names in enumerate(ids):
+        vectors = small_encoder.encode_passages([corpus[name] for name in names])
+        np.testing.assert_allclose(
+            scores[row, : len(names)], vectors @ asked_vectors[row] * small_encoder.scale, rtol=1e-4, atol=1e-5
+        )
+
+
+def test_candidates_keep_the_best_and_leave_out_what_has_no_score():
+    table = ScoreTable("t", ["q"], [["a", "b", "c", "d", ""]], [[1.0, 4.0, np.nan, -np.inf, np.nan]])
+    question = [Question("q", "?")]
+    ids, values = candidates(table, question, 3, random.Random(0))
+    assert ids == [["b", "a"]] and values[0, :2].tolist() == [4.0, 1.0] and values[0, 2].isnan()
+    draws = {tuple(candidates(table, question, 1, random.Random(seed))[0][0]) for seed in range(9)}
+    assert draws == {("b",)}
+
+
+def test_draw_goes_through_everything_before_it_repeats():
+    items = list(range(7))
+    stream = [item for number in range(7) for item in draw(items, 3, number, seed=1)]
+    assert all(sorted(stream[start : start + 7]) == items for start in (0, 7, 14))
+    assert stream[:7] != stream[7:14]
+
+
+def test_presets_are_the_papers():
+    base, large, student = READER_TRAINING["base"], READER_TRAINING["large"], DISTILLATION["fid-kd"]
+    assert (base.optimisation.steps, base.optimisation.rate, base.n_context) == (10_000, 1e-4, 100)
+    assert (large.optimisation.steps, large.optimisation.rate, large.optimisation.warm_up) == (15_000, 5e-5, 1000)
+    assert (student.optimisation.steps, student.optimisation.weight_decay, student.passages) == (20_000, 0.1, 100)
