@@ -1,6 +1,6 @@
 """The released checkpoint families: their key maps, and loaders that take every weight from the files or fail.
 
-Bi-encoders are put together in `kit.encoder`, readers in `kit.reader`, teachers in `kit.teachers`; what a folder may
+Bi-encoders are put together in `kit.encoder_files`, readers in `kit.reader_files`; what a folder may
 hold that a model does not need is listed here, family by family. Strictness itself: `kit.weights`.
 """
 
@@ -23,6 +23,7 @@ __all__ = [
     "FID_READER_KEYS",
     "RELEASES",
     "TOWER_PREFIX",
+    "blank_model",
     "build_tower",
     "download",
     "load_cross_encoder",
@@ -49,6 +50,7 @@ UNUSED_HEADS = {
     "distilbert": (r"^vocab_(transform|layer_norm|projector)\.",),
     "albert": (r"^pooler\.", r"^(predictions|sop_classifier)\."),
 }
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model")  # one is enough
 TOWER_NAMES = {"bert": "BertModel", "distilbert": "DistilBertModel", "albert": "AlbertModel"}
 
 
@@ -65,17 +67,23 @@ def load_strict(
     """A transformers model of exactly `model_class`, in eval mode, with every weight from the folder.
 
     `key_mapping` and `ignore` as `kit.weights.fill_strictly` takes them. `config`: a configuration object; default
-    the folder's own. `options` go to the class (`add_pooling_layer=False`). Nothing is initialised in vain.
+    the folder's own. `options` go to the class (`add_pooling_layer=False`).
     """
-    from transformers.initialization import no_init_weights
-
     if config is None:
         config = model_class.config_class.from_dict(read_config(directory))
+    model = blank_model(model_class, config, **options)
+    fill_strictly(model, directory, key_mapping=key_mapping, ignore=ignore)
+    return model.to(dtype).eval()
+
+
+def blank_model(model_class: type, config: Any, **options: Any) -> nn.Module:
+    """A transformers model for `fill_strictly`: its weights are tied, and hold whatever stood in the memory."""
+    from transformers.initialization import no_init_weights
+
     with no_init_weights():
         model = model_class(config, **options)
     model.tie_weights()
-    fill_strictly(model, directory, key_mapping=key_mapping, ignore=ignore)
-    return model.to(dtype).eval()
+    return model
 
 
 def tower_config(config: Mapping[str, Any], where: str | Path = "config.json") -> Any:
@@ -115,26 +123,28 @@ def _tower_class(config: Any) -> tuple[type, dict[str, bool]]:
     return getattr(transformers, TOWER_NAMES[config.model_type]), options
 
 
-def load_tokenizer(directory: str | Path) -> Any:
-    """The tokenizer of a folder; `KitError` where it holds none, as the original FiD archives do.
+def load_tokenizer(name_or_dir: str | Path) -> Any:
+    """The tokenizer of a checkpoint, of which no weights are fetched; `KitError` where it holds none, as FiD's archives.
 
     WordPiece tokenizers lower-case as tokenizer.json does or tokenizer_config.json says: DPR's tokenizer classes in
-    transformers 5 always lower-case (pyserini issue 2533), so BERT's class is taken.
+    transformers 5 always lower-case (pyserini issue 2533), so BERT's class is taken. It is for matchmaker's BERT_Cat
+    too, whose model_type no library knows.
     """
-    from transformers import AutoTokenizer, BertTokenizer
+    from transformers import CONFIG_MAPPING, AutoTokenizer, BertTokenizer
 
-    directory = Path(directory)
+    directory = resolve(name_or_dir, weights=False)
     names = {path.name for path in directory.iterdir()}
-    if not names & {"tokenizer.json", "vocab.txt", "spiece.model"}:
-        raise KitError(str(directory), "a tokenizer (tokenizer.json or vocab.txt)", "neither")
+    if not names.intersection(TOKENIZER_FILES):
+        raise KitError(str(directory), f"a tokenizer ({', '.join(TOKENIZER_FILES)})", "none of these")
     kind = read_config(directory).get("model_type") if "config.json" in names else None
-    others = kind not in ("bert", "distilbert", "dpr") and "tokenizer_config.json" in names
+    word_pieces = kind in ("bert", "distilbert", "dpr") or ("vocab.txt" in names and kind not in CONFIG_MAPPING)
     try:
-        if "spiece.model" in names or others:
+        if "spiece.model" in names or not word_pieces:
             return AutoTokenizer.from_pretrained(str(directory))
         return BertTokenizer.from_pretrained(str(directory), do_lower_case=_lower_cases(directory))
     except Exception as error:  # a broken file fails in as many ways as there are libraries below
-        raise KitError(str(directory), "a tokenizer that loads", f"{type(error).__name__}: {error}") from None
+        reason = (str(error).strip() or "no reason").splitlines()[0]
+        raise KitError(str(directory), "a tokenizer that loads", f"{type(error).__name__}: {reason}") from None
 
 
 def _lower_cases(directory: Path) -> bool:

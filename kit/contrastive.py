@@ -121,7 +121,7 @@ def batch_tokens(
 
 
 def false_negatives(batch: Sequence[Labelled], names: Sequence[str], corpus: Mapping[str, Passage]) -> float:
-    """Of all (question, passage that is not its positive) in a batch, the share in which the passage holds an answer."""
+    """Of all (question, passage not its positive) in a batch, the share in which the passage holds an answer."""
     texts = {name: searchable(corpus[name].text) for name in names}
     holds = [
         answer_finder(item.question.answers)(texts[name]) for item in batch for name in names if name != item.positive

@@ -87,6 +87,7 @@ def run_quickstart(
                 "gold_top1": gold_on_top(scores, world),
                 "bm25_gold_top1": gold_on_top(found.top(plan.read), world),
             },
+            "evidence_kept": FEW,
             "evidence": _evidence(
                 reader, few, corpus, scores.select([q.id for q in test if q.id in scores.rows]), seed
             ),

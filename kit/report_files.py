@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kit.types import KitError
 
 if TYPE_CHECKING:
@@ -110,6 +112,10 @@ def _read_distributions(path: Path) -> pandas.DataFrame:
         raise KitError(str(path), f"the columns {', '.join(COLUMNS)}", f"no {', '.join(missing)}")
     if frame.empty:
         raise KitError(str(path), "at least one row", "none")
+    for name in ("teacher", "before", "after"):
+        finite = np.isfinite(frame[name].to_numpy(dtype=np.float64))
+        if not finite.all():
+            raise KitError(str(path), f"a score in every row of {name!r}", f"none in {int((~finite).sum())} rows")
     return frame
 
 

@@ -44,11 +44,13 @@ def load_teacher_triples(
     """The scores of a teacher file as a table (q, k): a row a question, its passages in the file's order.
 
     With two passages a question `margin_mse` of such a table is the paper's; with more it is over all their pairs, two
-    negatives too. `most` keeps the first so many passages of a question: the table is as wide as its longest row, so
-    give it for the whole file (400,000 questions; 32 passages are some 0.5 GB), or read that with
-    `iter_teacher_triples`. A pair that comes again has the score of its first line; one that differs by more than
-    `tolerance` is an error (half precision and padding make small differences). So are scores that all lie from 0 to 1,
-    as a sigmoid's do, unless `allow_squashed` (see `looks_squashed`).
+    negatives too. `most` keeps the first so many passages of a question: the table is as wide as its longest row, and
+    making it takes some 325 bytes a passage, holding it 32 (400,000 questions of 32 passages: 4 GB, then 0.4 GB).
+    The released file of 40 million lines is for `iter_teacher_triples`, or needs `most` and minutes.
+
+    A pair that comes again has the score of its first line; one that differs by more than `tolerance` is an error (half
+    precision and padding make small differences). So are scores that all lie from 0 to 1, as a sigmoid's do, unless
+    `allow_squashed` (see `looks_squashed`).
     """
     if most is not None and most < 2:
         raise KitError("load_teacher_triples: most", "at least 2 passages a question, or None", most)

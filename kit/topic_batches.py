@@ -45,7 +45,7 @@ class TopicBalanced:
 def topics(
     vectors: Float[np.ndarray, "x d"], count: int, *, rounds: int = 20, seed: int = 0, device: str = "cpu"
 ) -> list[list[int]]:
-    """The rows of each topic: k-means (Lloyd's) of the vectors from `count` rows drawn with `seed`, empty ones left out.
+    """The rows of each topic: k-means (Lloyd's) of the vectors, from `count` of them drawn with `seed`; no empty topic.
 
     Each round costs x * count * d multiplications. Ends early when no row changes its topic.
 
@@ -55,8 +55,7 @@ def topics(
     if not 1 <= count <= len(vectors):
         raise KitError("topics: clusters", f"1 to {len(vectors)}, the number of questions", count)
     points = torch.as_tensor(np.asarray(vectors, dtype=np.float32), device=device)
-    drawn = torch.from_numpy(np.random.default_rng(seed).permutation(len(points))).to(device)
-    centres = torch.unique(points[drawn], dim=0)  # (x, d) at most: two equal centres would share one topic
+    centres = torch.unique(points, dim=0)  # (x, d) at most: two equal centres would share one topic
     centres = centres[torch.randperm(len(centres), generator=torch.Generator().manual_seed(seed))[:count].to(device)]
     nearest = points.new_full((len(points),), -1, dtype=torch.long)
     for _ in range(rounds):
@@ -145,7 +144,8 @@ def train_topic_balanced(
     if not asked:
         raise KitError(f"score table {table.name!r}", "questions with two passages that scores tell apart", "none")
     vectors = encoder.encode_questions([question.text for question in asked], batch_size=256)
-    groups = topics(vectors, min(config.clusters, len(asked)), seed=config.optimisation.seed, device=str(encoder.device))
+    count, place = min(config.clusters, len(asked)), str(encoder.device)
+    groups = topics(vectors, count, seed=config.optimisation.seed, device=place)
     sizes = [len(group) for group in groups]
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:

@@ -27,15 +27,20 @@ HARMLESS = (r"(^|\.)position_ids$",)
 def read_config(directory: str | Path) -> dict[str, Any]:
     """The folder's config.json as it is; `KitError` where there is none or it does not read."""
     path = Path(directory) / "config.json"
+    if not path.exists():
+        raise KitError(str(directory), "a checkpoint folder with a config.json", "none")
+    return read_json(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; `KitError` where there is none or it does not read."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise KitError(str(directory), "a checkpoint folder with a config.json", "none") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise KitError(str(path), "JSON", error) from None
-    if not isinstance(config, dict):
-        raise KitError(str(path), "a JSON object", type(config).__name__)
-    return config
+    if not isinstance(found, dict):
+        raise KitError(str(path), "a JSON object", type(found).__name__)
+    return found
 
 
 def weight_files(directory: str | Path) -> list[Path]:
@@ -46,7 +51,9 @@ def weight_files(directory: str | Path) -> list[Path]:
             return [directory / name]
         index = directory / f"{name}.index.json"
         if index.exists():
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            names = sorted(set(read_json(index).get("weight_map", {}).values()))
+            if not names:
+                raise KitError(str(index), "the names of shards in 'weight_map'", "none")
             gone = [name for name in names if not (directory / name).exists()]
             if gone:
                 raise KitError(str(index), "all shards of the weights", f"no {gone[0]}")
@@ -111,19 +118,22 @@ def fill_strictly(
 
     `key_mapping`: regular expressions on the file's names and their replacement, applied one after the other.
     `ignore`: expressions of names (after the mapping) that the model does not have and that may be left out.
-    Tied weights (one tensor under several names) need one of their names in the file.
+    Tied weights (one tensor under several names) need one of their names in the file; several must agree.
     """
     renames = [(re.compile(old), new) for old, new in {**OLD_NAMES, **(key_mapping or {})}.items()]
     harmless = [re.compile(pattern) for pattern in (*HARMLESS, *ignore)]
-    own, filled = model.state_dict(), set()  # the model's own storage, without gradient
+    own, filled = model.state_dict(), {}  # the model's own storage, without gradient; its address: the file's name
     for path in weight_files(directory):
         for name, tensor in weights(path):
             key = name
             for old, new in renames:
                 key = old.sub(new, key)
             if key in own:
-                _copy(own[key], tensor, f"{path}: {name}")
-                filled.add(own[key].data_ptr())
+                first = filled.setdefault(own[key].data_ptr(), name)
+                if first == name or not tensor.numel():
+                    _copy(own[key], tensor, f"{path}: {name}")
+                elif not torch.equal(own[key], tensor.to(own[key].dtype)):
+                    raise KitError(f"{path}: {name}", f"what {first} holds, to which it is tied", "another tensor")
             elif not any(pattern.search(key) for pattern in harmless):
                 raise KitError(str(path), f"weights of {type(model).__name__}", f"an unexpected one, {name!r}")
     missing = [key for key, tensor in own.items() if tensor.numel() and tensor.data_ptr() not in filled]

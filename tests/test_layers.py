@@ -17,9 +17,9 @@ LAYERS = [
     ["ranking_losses", "losses", "aggregation", "position_bias", "length_buckets", "attention", "weights", "families"],
     ["vectors", "index", "bm25", "downloads", "checkpoints", "reader_text", "reader_files", "answer_likelihood"],
     ["reading", "reader", "encoder_files", "encoder", "retrieve"],
-    ["fit", "train", "warm_up", "teacher_scores", "cross_encoders", "teachers"],
-    ["toy", "rounds"],
-    ["quickstart", "plots", "doctor", "bench"],
+    ["fit", "train", "warm_up", "teacher_scores", "cross_encoders", "teachers", "contrastive", "topic_batches"],
+    ["toy", "rounds", "recipes"],
+    ["quickstart", "plots", "doctor", "bench", "recipe_table"],
     ["report", "widgets"],
     ["cli", "__main__"],
 ]

@@ -31,6 +31,9 @@ Steps = Annotated[
 Rate = Annotated[float | None, typer.Option("--rate", min=0.0, help="learning rate")]
 Accumulate = Annotated[int | None, typer.Option("--accumulate", min=1, help="batches whose gradients make a step")]
 Precision = Annotated[str | None, typer.Option("--precision", help="no or bf16 (mixed precision)")]
+SaveEvery = Annotated[
+    int | None, typer.Option("--save-every", min=1, help="steps between checkpoints [default: the preset's, or 50]")
+]
 Work = Annotated[
     Path | None,
     typer.Option("--work", help="folder for checkpoints of the run, to go on after a stop [default: OUT.training]"),
@@ -70,13 +73,11 @@ def checkpoint(name: str) -> str:
 
 
 def own_device(device: str) -> str:
-    """The device of this process: under `accelerate launch`, `auto` is its own GPU."""
-    rank = os.environ.get("LOCAL_RANK")
-    if device != "auto" or rank is None:
-        return device
-    import torch
+    """The device of this process, checked: under `accelerate launch`, `auto` is its own GPU."""
+    from kit.encoder import pick_device
 
-    return f"cuda:{rank}" if torch.cuda.is_available() else "cpu"
+    rank, chosen = os.environ.get("LOCAL_RANK"), pick_device(device)
+    return f"cuda:{rank}" if device == "auto" and chosen.type == "cuda" and rank is not None else str(chosen)
 
 
 def is_chief() -> bool:
@@ -109,7 +110,11 @@ def folder_to_write(path: Path, marks: Collection[str], what: str) -> Path:
 
 
 def optimised(optimisation: Any, **changes: Any) -> Any:
-    """A preset's optimisation with what was given on the command line (None: as it is)."""
+    """A preset's optimisation with what was given on the command line (None: as it is).
+
+    Checkpoints are always kept on the way, for presets of minutes too: every 50 steps.
+    """
+    changes["save_every"] = changes.get("save_every") or optimisation.save_every or 50
     given = {name: value for name, value in changes.items() if value is not None}
     if "steps" in given:
         given["warm_up"] = round(optimisation.warm_up * given["steps"] / optimisation.steps)

@@ -17,6 +17,7 @@ from kit.cli.options import (
     Dtype,
     Precision,
     Rate,
+    SaveEvery,
     Seed,
     Steps,
     Tokenizer,
@@ -66,6 +67,7 @@ def train(
     tokenizer: Tokenizer = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="of question and passage together")] = None,
     work: Work = None,
+    save_every: SaveEvery = None,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -89,7 +91,7 @@ def train(
 
     config = READER_TRAINING[named("--preset", preset, READER_TRAINING)]
     given = {"steps": steps, "rate": rate, "accumulate": accumulate, "precision": precision, "seed": seed}
-    given["evaluate_every"] = evaluate_every
+    given |= {"evaluate_every": evaluate_every, "save_every": save_every}
     config = changed(config, questions=batch, n_context=n_context)
     config = changed(config, optimisation=optimised(config.optimisation, **given))
     reader = _load(model, own_device(device), "float32", tokenizer, max_tokens)

@@ -17,6 +17,7 @@ from kit.cli.options import (
     Dtype,
     Precision,
     Rate,
+    SaveEvery,
     Seed,
     Steps,
     Tokenizer,
@@ -73,6 +74,7 @@ def train(
     passage_model: PassageModel = None,
     tokenizer: Tokenizer = None,
     work: Work = None,
+    save_every: SaveEvery = None,
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
@@ -95,7 +97,7 @@ def train(
     options = _loss_options(loss, temperature, teacher_temperature)
     config = DISTILLATION[named("--preset", preset, DISTILLATION)]
     given = {"steps": steps, "rate": rate, "accumulate": accumulate, "precision": precision, "seed": seed}
-    given["evaluate_every"] = evaluate_every
+    given |= {"evaluate_every": evaluate_every, "save_every": save_every}
     config = changed(config, questions=batch, passages=n_context, loss_options=options)
     config = changed(config, optimisation=optimised(config.optimisation, **given))
     encoder = load_encoder(model, own_device(device), "float32", tokenizer, family, passage_model)

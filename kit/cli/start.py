@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kit.cli.options import Device, JsonOut, Seed, named, own_device, say, show_table
+from kit.cli.options import Device, JsonOut, Seed, folder_to_write, named, own_device, say, show_table
 
 
 def quickstart(
@@ -33,6 +33,7 @@ def quickstart(
     Example:
       kit quickstart --folder runs/quickstart
     """
+    folder_to_write(folder, ("figures.json", "stages.json", "passages.tsv"), "quickstart")
     from kit.quickstart import run_quickstart
     from kit.report import write_report
 
@@ -68,8 +69,12 @@ def lab(
     command += [] if browser else ["--no-browser"]
     command += [] if port is None else ["--port", str(port)]
     process = subprocess.Popen(command)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which asks before it ends
-    raise typer.Exit(process.wait())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which asks before it ends
+    try:
+        code = process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    raise typer.Exit(code)
 
 
 def doctor(as_json: JsonOut = False) -> None:

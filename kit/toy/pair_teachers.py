@@ -1,0 +1,182 @@
+"""Toy-scale teachers that see question and passage together: a BERT_Cat cross-encoder, and DPR's extractive reader.
+
+Both start from the toy BERT, learn from passages that hold the answer and passages that do not, in a minute or two, and
+are written in the layout of the released checkpoints, so that `kit.checkpoints` loads them as it loads those.
+Source: Hofstaetter et al. 2020 (RankNet on a positive and its negatives); DPR (Karpukhin et al. 2020), section 6.1.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import DPRConfig, DPRReader
+
+from kit.checkpoints import PairScorer
+from kit.contrastive import Labelled, labelled
+from kit.cross_encoders import CrossEncoder, ExtractiveReader
+from kit.encoder import DualEncoder
+from kit.fit import Optimisation, fit
+from kit.losses import dpr_reader_loss, ranknet
+from kit.train import draw
+from kit.types import KitError, Passage, Question, ScoreTable, written_aside
+
+SPANS = 10  # of an answer in its passage, at most
+
+
+@dataclass(frozen=True)
+class PairTraining:
+    """How a pair teacher is trained: `questions` of a batch, a passage with the answer and `negatives` without."""
+
+    optimisation: Optimisation
+    questions: int = 16
+    negatives: int = 3
+
+
+QUICK = PairTraining(Optimisation(steps=300, rate=5e-4, embedding_rate=2, warm_up=30))
+
+
+def train_cross_encoder(
+    start: DualEncoder,
+    questions: Sequence[Question],
+    corpus: Mapping[str, Passage],
+    table: ScoreTable,
+    config: PairTraining = QUICK,
+    *,
+    folder: str | Path | None = None,
+    progress: bool = True,
+) -> CrossEncoder:
+    """A cross-encoder that ranks a question's passages with the answer above those without (RankNet)."""
+    body = copy.deepcopy(start.question_tower)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.optimisation.seed)
+        model = PairScorer(body, nn.Linear(body.config.hidden_size, 1))
+    teacher = CrossEncoder(model, start.tokenizer, max_tokens=body.config.max_position_embeddings)
+    items = labelled(questions, corpus, table, negatives=table.values.shape[1])
+
+    def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        batch, passages, real = _batch(items, corpus, config, number, rng)
+        asked = [item.question.text for item, row in zip(batch, passages, strict=True) for _ in row]
+        read = [f"{passage.title} {passage.text}" for row in passages for passage in row]
+        given = start.tokenizer(
+            asked, read, truncation="longest_first", max_length=teacher.max_tokens, padding=True, return_tensors="pt",
+            return_token_type_ids=True,
+        )  # fmt: skip
+        flat = model(given["input_ids"], given["attention_mask"], given["token_type_ids"])
+        scores = flat.new_zeros(real.shape).masked_scatter(real, flat)  # (q, k)
+        labels = torch.zeros_like(scores)
+        labels[:, 0] = 1.0
+        return ranknet(scores, labels, real), {"first": _first(scores, real)}
+
+    fit(model, loss_of, config.optimisation, folder=folder, progress=progress, name="cross-encoder")
+    return teacher
+
+
+def train_extractive_reader(
+    start: DualEncoder,
+    questions: Sequence[Question],
+    corpus: Mapping[str, Passage],
+    table: ScoreTable,
+    config: PairTraining = QUICK,
+    *,
+    folder: str | Path | None = None,
+    progress: bool = True,
+) -> ExtractiveReader:
+    """DPR's extractive reader, trained to choose the passage with the answer and to point at the answer in it."""
+    sizes = start.question_tower.config.to_dict()
+    known = {name: sizes[name] for name in DPRConfig().to_dict() if name in sizes and name != "model_type"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.optimisation.seed)
+        model = DPRReader(DPRConfig(**known, projection_dim=0))
+    missing = model.span_predictor.encoder.bert_model.load_state_dict(start.question_tower.state_dict(), strict=False)
+    if missing.unexpected_keys or any("pooler" not in name for name in missing.missing_keys):
+        raise KitError("train_extractive_reader: start", "a BERT", type(start.question_tower).__name__)
+    teacher = ExtractiveReader(model, start.tokenizer, max_tokens=sizes["max_position_embeddings"])
+    items = labelled(questions, corpus, table, negatives=table.values.shape[1])
+
+    def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        batch, passages, real = _batch(items, corpus, config, number, rng)
+        inputs = teacher._inputs([item.question.text for item in batch], passages)
+        rows = nn.utils.rnn.pad_sequence([torch.tensor(given.ids) for given in inputs], batch_first=True)  # (x, t)
+        lengths = torch.tensor([len(given.ids) for given in inputs])
+        mask = torch.arange(rows.shape[1]) < lengths[:, None]  # (x, t)
+        out = model(input_ids=rows.masked_fill(~mask, start.tokenizer.pad_token_id), attention_mask=mask)
+        cells = real[:, :, None].expand(-1, -1, rows.shape[1])  # (q, k, t)
+        grids = [torch.zeros(cells.shape).masked_scatter(cells, part) for part in (out.start_logits, out.end_logits)]
+        relevance = torch.zeros(real.shape).masked_scatter(real, out.relevance_logits)  # (q, k)
+        firsts = torch.cat([torch.zeros(1, dtype=torch.long), real.sum(1).cumsum(0)[:-1]]).tolist()
+        spans = [_spans(inputs[at], row[0].text, item) for at, row, item in zip(firsts, passages, batch, strict=True)]
+        starts, ends, there = _span_grids(spans, real.shape[1])
+        loss = dpr_reader_loss(*grids, relevance, starts, ends, there, real) / len(batch)
+        return loss, {"first": _first(relevance, real)}
+
+    fit(model, loss_of, config.optimisation, folder=folder, progress=progress, name="extractive reader")
+    return teacher
+
+
+def save_cross_encoder(teacher: CrossEncoder, directory: str | Path) -> None:
+    """Write BERT_Cat's layout: `bert_model.*`, `_classification_layer.*`, config.json and the tokenizer."""
+    body = {f"bert_model.{name}": weight for name, weight in teacher.model.body.state_dict().items()}
+    head = {f"_classification_layer.{name}": weight for name, weight in teacher.model.head.state_dict().items()}
+    config = {**teacher.model.body.config.to_dict(), "architectures": ["BERT_Cat"]}
+    _write(Path(directory), {**body, **head}, config, teacher.tokenizer)
+
+
+def save_extractive_reader(teacher: ExtractiveReader, directory: str | Path) -> None:
+    """Write DPRReader's layout, config.json and the tokenizer."""
+    config = {**teacher.model.config.to_dict(), "architectures": ["DPRReader"]}
+    _write(Path(directory), teacher.model.state_dict(), config, teacher.tokenizer)
+
+
+def _write(directory: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any], tokenizer: Any) -> None:
+    tokenizer.save_pretrained(directory)
+    with written_aside(directory / "model.safetensors") as aside:
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, aside)
+    with written_aside(directory / "config.json") as aside:
+        aside.write_text(json.dumps(config, indent=2, default=str), encoding="utf-8")
+
+
+def _batch(
+    items: Sequence[Labelled], corpus: Mapping[str, Passage], config: PairTraining, number: int, rng: random.Random
+) -> tuple[list[Labelled], list[list[Passage]], Tensor]:
+    """Questions, each with its positive first and negatives drawn anew, and which cells (q, k) have a passage."""
+    batch = draw(items, config.questions, number, config.optimisation.seed)
+    rows = [[item.positive, *rng.sample(item.negatives, min(config.negatives, len(item.negatives)))] for item in batch]
+    counts = torch.tensor([len(row) for row in rows])
+    real = torch.arange(1 + config.negatives) < counts[:, None]  # (q, k)
+    return batch, [[corpus[name] for name in row] for row in rows], real
+
+
+def _spans(given: Any, text: str, item: Labelled) -> list[tuple[int, int]]:
+    """First and last token, in the input, of each place where an answer's words stand in the text."""
+    found = []
+    for answer in item.question.answers:
+        for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
+            within = [number for number, (a, b) in enumerate(given.offsets) if a < match.end() and b > match.start()]
+            if within:
+                found.append((given.text_starts + within[0], given.text_starts + within[-1]))
+    return found[:SPANS]
+
+
+def _span_grids(spans: Sequence[Sequence[tuple[int, int]]], k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Starts, ends and which of them are there (q, k, a); only passage 0, the positive, has spans."""
+    starts = torch.zeros(len(spans), k, SPANS, dtype=torch.long)
+    ends, there = starts.clone(), torch.zeros(len(spans), k, SPANS, dtype=torch.bool)
+    for row, found in enumerate(spans):
+        for number, (first, last) in enumerate(found):
+            starts[row, 0, number], ends[row, 0, number], there[row, 0, number] = first, last, True
+    return starts, ends, there
+
+
+def _first(scores: Tensor, real: Tensor) -> float:
+    """The share of questions whose positive scored highest."""
+    return float((scores.detach().masked_fill(~real, -torch.inf).argmax(1) == 0).float().mean())

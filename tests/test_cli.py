@@ -1,0 +1,413 @@
+"""The command line: every example of its help runs, mistakes are one line with exit code 2, nothing half-written stays.
+
+One tiny toy folder with random models, in which the examples of `--help` are run literally, one after the other.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from typing import NamedTuple
+
+import pytest
+from transformers import BertConfig
+from typer.main import get_command
+
+from kit.cli import app, main
+from kit.cli.own_texts import questions_of
+from kit.cli.start import flat
+from kit.data import load_examples, load_questions, save_passages, save_questions
+from kit.encoder import DualEncoder
+from kit.index import VectorIndex
+from kit.metrics import answer_recall, exact_match
+from kit.reader import FiDReader
+from kit.toy.start import initial_t5
+from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer
+from kit.trec import read_run, write_qrels
+from kit.types import KitError
+
+FIGURES = {"reader": {"em": {"all": 0.75}}, "rounds": [{"number": 1, "em": 0.5}], "nothing": float("nan")}
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def kit(line):
+    """How the command line ended, run in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            main(shlex.split(line)[1:] if isinstance(line, str) else line)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return Ended(end.value.code, out.getvalue(), err.getvalue())
+
+
+def commands():
+    """Every command by its name, "reader train" for one in a group."""
+    found = {}
+    for name, command in get_command(app).commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {name: command} if inner is None else {f"{name} {part}": one for part, one in inner.items()}
+    return found
+
+
+def example(name, number=0):
+    """The example in a command's help."""
+    lines = [line.strip() for line in commands()[name].help.splitlines()]
+    return [line for line in lines if line.startswith("kit ")][number]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, world):
+    """A folder with toy/ (few questions and passages), texts of one's own, and models/ with two tiny models."""
+    folder = tmp_path_factory.mktemp("work")
+    questions = {"train": world.questions["train"][:10], "test": world.questions["test"][:6]}
+    gold = {name for each in questions.values() for one in each for name in world.gold[one.id]}
+    chosen = [world.passages[name] for name in sorted(gold | set(list(world.passages)[:30]))]
+    save_passages(folder / "toy" / "passages.tsv", chosen)
+    for split, each in questions.items():
+        save_questions(folder / "toy" / f"{split}.jsonl", each)
+    words = t5_tokenizer()
+    FiDReader(initial_t5(words, d_model=16, layers=1, heads=2), words, max_tokens=64).save_pretrained(
+        folder / "models" / "t5"
+    )
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    words = bert_tokenizer()
+    config = BertConfig(vocab_size=len(words), max_position_embeddings=64, **sizes)
+    DualEncoder.from_config(config, words).save_pretrained(folder / "models" / "bert")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "the nile.txt").write_text("The Nile flows to the sea.\n" * 25)
+    (folder / "quiz.csv").write_text('question,answers\nWhere does the Nile flow?,"sea|the sea"\n')
+    patch = pytest.MonkeyPatch()
+    patch.setattr("kit.toy.world.DATA", folder / "models")
+    with chdir(folder):
+        yield folder
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def walk(place):
+    """The main path from questions to a taught retriever, by the examples of the help: how each command ended."""
+    steps = {
+        "bm25": example("retriever search"),
+        "bm25 test": "kit retriever search toy/test.jsonl --bm25 toy/passages.tsv --k 5 --out toy/test.bm25.jsonl",
+        "reader train": f"{example('reader train')} --steps 2 --batch 2 --n-context 2 --dev toy/test.bm25.jsonl",
+        "reader evaluate": f"{example('reader evaluate')} --max-answer 3 --scores toy/test.scored.jsonl",
+        "reader score": example("reader score"),
+        "retriever train": f"{example('retriever train')} --steps 2 --batch 2 --dev toy/train.scored.jsonl",
+        "retriever embed": example("retriever embed"),
+        "retriever index": example("retriever index"),
+        "dense": f"{example('retriever search', 1)} --out toy/test.dense.jsonl --run toy/dense.run",
+    }
+    ended = {}
+    for name, line in steps.items():
+        ended[name] = kit(line)
+        assert ended[name].code == 0, (line, ended[name])
+    return ended
+
+
+def test_every_command_has_help_with_an_example_of_itself():
+    assert len(commands()) == 16
+    for name in commands():
+        ended = kit(f"kit {name} --help")
+        assert ended.code == 0 and example(name).startswith(f"kit {name}") and example(name) in ended.out
+    for name in ("", "data ", "reader ", "retriever "):
+        assert kit(f"kit {name}--help").code == 0
+    assert kit("kit reader").code == 2 and "score" in kit("kit reader").err
+
+
+def test_help_and_mistakes_load_nothing_heavy():
+    code = (
+        "import sys\nfrom kit.cli import main\ntry:\n    main(['reader', 'train', '--help'])\nexcept SystemExit: pass\n"
+        "print([name for name in ('torch', 'transformers', 'numpy', 'pandas', 'faiss') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+
+
+def test_search_by_words_prints_the_recall_of_its_file(walk, place):
+    questions, corpus, table = load_examples("toy/test.bm25.jsonl")
+    assert table.values.shape == (6, 5)
+    recall = answer_recall(table, questions, corpus, (1, 5))
+    for k, value in recall.items():
+        assert f"answer recall@{k}  {value:.3f} [" in walk["bm25 test"].out
+    assert [one.id for one in questions] == [one.id for one in load_questions("toy/test.jsonl")]
+
+
+def test_reader_train_leaves_a_reader_and_its_history_and_no_checkpoints(walk, place):
+    assert FiDReader.from_pretrained("toy/reader", device="cpu").max_tokens == 64
+    history = json.loads((place / "toy" / "reader.json").read_text())
+    assert [row["step"] for row in history["losses"]] == [1, 2] and "em" in history["evaluations"][-1]
+    assert not (place / "toy" / "reader.training").exists()
+    assert "toy/reader (loss" in walk["reader train"].out
+
+
+def test_reader_evaluate_prints_what_the_predictions_say(walk, place):
+    rows = [json.loads(line) for line in (place / "toy" / "answers.jsonl").read_text().splitlines()]
+    assert len(rows) == 6 and rows[0].keys() == {"id", "question", "prediction", "answers", "em"}
+    assert all(row["em"] == exact_match(row["prediction"], row["answers"]) for row in rows)
+    mean = sum(row["em"] for row in rows) / 6
+    out = walk["reader evaluate"].out
+    assert f"exact match             {mean:.3f} [" in out and "F1" in out and "answer in the passages" in out
+    _, _, scored = load_examples("toy/test.scored.jsonl")
+    assert scored.values.shape == (6, 5) and (scored.values == scored.values).all()
+
+
+def test_reader_evaluate_compares_numbers_of_passages(walk):
+    ended = kit("kit reader evaluate toy/test.bm25.jsonl --model toy/reader --n-context 1 --n-context 3 --max-answer 2")
+    passages = [line.split()[0] for line in ended.out.splitlines() if "exact match" in line]
+    assert ended.code == 0 and passages == ["1", "3"]
+    line = "kit reader evaluate toy/test.bm25.jsonl --model toy/reader --n-context 1 --n-context 3 --scores x.jsonl"
+    assert kit(line).code == 2
+
+
+def test_reader_score_writes_the_teachers_scores_in_the_same_cells(walk, place):
+    before, after = load_examples("toy/train.bm25.jsonl")[2], load_examples("toy/train.scored.jsonl")[2]
+    assert (before.passage_ids == after.passage_ids).all()
+    assert not (before.values == after.values).any() and (after.mask == (after.values == after.values)).all()
+    assert walk["reader score"].out == "toy/train.scored.jsonl\n"
+
+
+@pytest.mark.parametrize("teacher", ["likelihood", "leave-one-out"])
+def test_reader_score_with_other_teachers(walk, place, teacher):
+    line = f"{SCORE} --model toy/reader --teacher {teacher} --n-context 2 --out {teacher}.jsonl"
+    assert kit(line).code == 0
+    values = load_examples(place / f"{teacher}.jsonl")[2].values
+    assert ((values == values).sum(axis=1) <= 2).all() and (values == values).any()
+
+
+def test_the_retriever_is_taught_embedded_indexed_and_searched(walk, place):
+    index = VectorIndex.load("toy/index")
+    encoder = DualEncoder.from_pretrained("toy/retriever", device="cpu")
+    assert index.fingerprint == encoder.fingerprint and index.dimension == 16
+    assert "kendall" in walk["retriever train"].out
+    table, run = load_examples("toy/test.dense.jsonl")[2], read_run("toy/dense.run")
+    assert table.values.shape == (6, 20) and (table.passage_ids == run.passage_ids).all()
+    exact = kit("kit retriever search toy/test.jsonl --index toy/vectors --model toy/retriever --run exact.run --k 20")
+    assert exact.code == 0
+    assert (
+        read_run("exact.run").passage_ids == run.passage_ids
+    ).mean() > 0.9  # float16 on disk for both; ties may turn
+
+
+def test_search_with_judgements(walk, place):
+    run = read_run("toy/dense.run")
+    best = {name: {ids[0]: 1} for name, ids in zip(run.question_ids, run.passage_ids, strict=True)}
+    write_qrels("qrels", best)
+    line = "kit retriever search toy/test.jsonl --index toy/index --model toy/retriever --k 10 --qrels qrels"
+    assert "MRR@10     1.000 [1.000, 1.000]" in kit(line).out
+
+
+def test_rounds(place, walk):
+    line = f"{example('rounds')} --reader-steps 1 --student-steps 1 --k 6 --n-context 2 --scored 3"
+    ended = kit(line)
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    assert lines[0].split() == ["round", "retriever", "R@1", "R@5", "EM"] and [row[0] for row in lines[1:]] == [
+        "0",
+        "1",
+    ]
+
+
+def test_data_toy(place):
+    assert kit("kit data toy small --made 3 --seed 1").code == 0
+    assert len(load_questions("small/train.jsonl")) > 100 and (place / "small" / "passages.tsv").exists()
+    assert kit("kit data toy notes").code == 2
+
+
+def test_data_prepare(place):
+    ended = kit(example("data prepare"))
+    assert ended.code == 0, ended.err
+    rows = (place / "mine" / "passages.tsv").read_text().splitlines()
+    assert rows[0] == "id\ttext\ttitle" and [row.split("\t")[0] for row in rows[1:]] == ["the_nile-0", "the_nile-1"]
+    assert rows[1].endswith("\tthe nile") and len(rows[1].split("\t")[1].split()) == 100
+    assert load_questions("mine/quiz.jsonl")[0].answers == ("sea", "the sea")
+    assert "2 passages" in ended.out and "1 questions, 1 with answers" in ended.out
+
+
+def test_data_prepare_reads_json_lines_and_refuses_one_id_twice(place):
+    (place / "texts.jsonl").write_text('{"id": 7, "title": "A", "text": "one two three"}\n\n{"text": "four"}\n')
+    assert kit("kit data prepare texts.jsonl --out cut.jsonl --words 2").code == 0
+    ids = [json.loads(line)["id"] for line in (place / "cut.jsonl").read_text().splitlines()]
+    assert ids == ["7-0", "7-1", "texts:3-0"]
+    (place / "texts.jsonl").write_text('{"id": 7, "text": "one"}\n{"id": "7", "text": "two"}\n')
+    ended = kit("kit data prepare texts.jsonl --out new/cut.tsv")
+    assert ended.code == 2 and "texts.jsonl:2: wanted an id other than that of texts.jsonl:1, given '7'" in ended.err
+    assert list((place / "new").iterdir()) == []
+
+
+def test_question_tables(place):
+    (place / "dpr.tsv").write_text("who?\t['Ann', \"O'Neil\"]\nwhere\t[]\n")
+    assert [one.answers for one in questions_of(place / "dpr.tsv")] == [("Ann", "O'Neil"), ()]
+    (place / "named.csv").write_text("id,answer,question\nx,Ann,who?\nx,Bob,\n")
+    with pytest.raises(KitError, match=r"named\.csv:3: wanted a question, given an empty cell"):
+        questions_of(place / "named.csv")
+    (place / "named.csv").write_text("question,answers\nwho, or what?,Ann\n")
+    with pytest.raises(KitError, match=r"named\.csv:2: wanted 2 columns"):
+        questions_of(place / "named.csv")
+
+
+def test_data_validate(place, walk):
+    ended = kit(example("data validate"))
+    assert ended.code == 0 and "6 questions" in ended.out
+    (place / "two.jsonl").write_text('{"question": "a"}\n{"question": 1}\nno\n')
+    ended = kit("kit data validate toy/test.jsonl two.jsonl")
+    assert ended.code == 2 and "two.jsonl:2" in ended.out and "two.jsonl:3" in ended.out
+    assert ended.err == "kit: error: kit data validate: wanted files without errors, given 2 in the report above\n"
+
+
+def test_data_download_lists_and_refuses(place):
+    ended = kit(example("data download"))
+    assert ended.code == 0 and "nq_reader_base" in ended.out
+    assert kit("kit data download").err.startswith("kit: error: NAME: wanted one of nq_reader_base")
+
+
+def test_quickstart(place, monkeypatch):
+    asked = {}
+
+    def run_quickstart(folder, *, seed, say, progress):
+        print("a library that prints")
+        asked.update(folder=str(folder), seed=seed)
+        say("reading")
+        return FIGURES
+
+    monkeypatch.setattr("kit.quickstart.run_quickstart", run_quickstart)
+    monkeypatch.setattr("kit.report.write_report", lambda folder: folder / "report.html")
+    ended = kit(f"{example('quickstart')} --seed 3 --json")
+    told = json.loads(ended.out)
+    assert asked == {"folder": "runs/quickstart", "seed": 3} and "reading" in ended.err and "prints" in ended.err
+    assert told["reader"] == {"em": {"all": 0.75}} and told["nothing"] is None
+    assert told["report"] == "runs/quickstart/report.html"
+    ended = kit(example("quickstart"))
+    assert "reader em all  0.750" in ended.out and ended.out.endswith("report: runs/quickstart/report.html\n")
+    assert ("rounds 1 em", "0.500") in flat(FIGURES)
+    assert kit("kit quickstart --folder notes").code == 2
+
+
+def test_lab(place, monkeypatch):
+    started = []
+
+    class Server:
+        def __init__(self, command):
+            started.append(command)
+
+        def wait(self):
+            return 3
+
+    monkeypatch.setattr("kit.cli.start.subprocess.Popen", Server)
+    (place / "notebooks").mkdir()
+    ended = kit(example("lab"))
+    assert ended.code == 3 and started[0][1:] == ["-m", "jupyterlab", "notebooks", "--no-browser", "--port", "8899"]
+    monkeypatch.setattr("kit.cli.start.find_spec", lambda name: None)
+    assert "kit lab: wanted JupyterLab (pip install jupyterlab)" in kit("kit lab").err
+    assert "--folder: wanted a folder of notebooks" in kit("kit lab --folder nowhere").err
+    (place / "notebooks").rmdir()
+
+
+READ, SCORE = "kit reader evaluate toy/test.bm25.jsonl --model toy-t5", "kit reader score toy/test.bm25.jsonl"
+TRAIN = "kit reader train toy/train.bm25.jsonl --model toy-t5 --out"
+TEACH = "kit retriever train toy/train.scored.jsonl --model toy-bert --out new"
+EMBED = "kit retriever embed toy/passages.tsv --model toy-bert --out new"
+SEARCH = "kit retriever search toy/test.jsonl"
+ROUNDS = "kit rounds new --train toy/train.jsonl --test toy/test.jsonl --passages toy/passages.tsv"
+NO_FILE = "none.jsonl: wanted a file that can be read, given No such file"
+BROKEN = "broken.jsonl:2: wanted one whole JSON object a line"
+MISTAKES = {
+    "kit reader evaluate none.jsonl --model toy-t5": NO_FILE,
+    "kit reader score none.jsonl --model toy-t5 --out new.jsonl": NO_FILE,
+    "kit reader score broken.jsonl --model toy-t5 --out new.jsonl": BROKEN,
+    "kit reader train broken.jsonl --model toy-t5 --out new": BROKEN,
+    f"{TRAIN} notes": "notes: wanted a new folder, or one with",
+    f"{TRAIN} new --preset huge": "--preset: wanted one of quick, base",
+    f"{TRAIN} new --model ./none": "./none: wanted a folder",
+    f"{TRAIN} new --precision fp8": "--precision: wanted one of no, bf16",
+    f"{READ} --device gpu": "device: wanted auto, cpu, cuda or cuda:<n>",
+    f"{READ} --dtype float16": "dtype: wanted 'auto', 'float32' or",
+    f"{READ} --predictions new.txt": "new.txt: wanted a name that ends in",
+    f"{SCORE} --model toy-t5 --teacher bm25 --out new.jsonl": "--teacher: wanted one of",
+    f"{SCORE} --model a --model b --out new.jsonl": "--model: wanted one checkpoint",
+    f"{SCORE} --model toy-t5 --out toy/test.bm25.jsonl": "--out: wanted a file other than",
+    f"{SCORE} --model toy-t5 --aggregation sum --out new.jsonl": "--aggregation: wanted one of",
+    f"{TEACH} --loss huber": "--loss: wanted one of kl,",
+    f"{TEACH} --loss mse --temperature 2": "--temperature: wanted a loss with a temperature",
+    f"{TEACH} --family t5": "--family: wanted one of",
+    TEACH.replace("scored", "nothing"): "toy/train.nothing.jsonl: wanted a file that can be read",
+    TEACH.replace(".scored", ""): "distil: wanted questions with at least two",
+    f"{EMBED} --part 2/2": "--part: wanted i/n",
+    f"{EMBED} --vectors int8": "--vectors: wanted one of float16, float32",
+    "kit retriever index toy/vectors --out new --spec Flt": "--spec Flt: wanted a factory string of FAISS",
+    "kit retriever index toy --out new": "toy: wanted finished vectors",
+    f"{SEARCH} --out new.jsonl": "--index, --bm25: wanted one of the two, given neither",
+    f"{SEARCH} --index toy/index": "--model: wanted the encoder",
+    f"{SEARCH} --index toy/index --model toy/reader --out new.jsonl": "--passages: wanted",
+    f"{SEARCH} --index toy/index --model toy-bert": "DenseRetriever: wanted vectors of this",
+    f"{SEARCH} --bm25 toy/passages.tsv --k many": "Invalid value for '--k'",
+    f"{SEARCH} --bm25 toy/passages.tsv --top 3": "No such option: --top",
+    f"{ROUNDS} --loss no": "--loss: wanted one of kl,",
+    "kit data prepare quiz.csv --out new.tsv": "quiz.csv: wanted a file that ends in .txt",
+    "kit data prepare notes --out new.txt": "new.txt: wanted a name that ends in",
+    "kit data prepare notes --questions toy/test.jsonl --out toy/new.tsv": "--questions: wanted files that can be",
+    "kit bench --size huge": "--size: wanted one of tiny, small, base, large",
+    "kit reader train": "Missing argument",
+    "kit read": "No such command 'read'",
+}
+
+
+@pytest.mark.parametrize("line", MISTAKES)
+def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(place, walk, line):
+    (place / "broken.jsonl").write_text('{"question": "a", "answers": ["b"], "ctxs": []}\n{"question": \n')
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()}
+    ended = kit(line)
+    assert ended.code == 2 and ended.out == ""
+    assert ended.err.startswith("kit: error: ") and ended.err.count("\n") == 1 and MISTAKES[line] in ended.err
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*") if path.is_file()} == before
+    assert not [path for path in place.iterdir() if path.name.startswith("new")] or line.startswith(
+        "kit reader score b"
+    )
+
+
+def test_an_error_of_the_kit_itself_keeps_its_traceback(place, monkeypatch):
+    monkeypatch.setattr("kit.validation.validate", lambda path, regex: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["data", "validate", "toy/test.jsonl"])
+
+
+def test_ctrl_c_is_one_line_and_130(place, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kit.validation.validate", interrupted)
+    assert kit("kit data validate toy/test.jsonl") == Ended(130, "", "kit: stopped\n")
+
+
+def test_a_training_that_is_stopped_goes_on(place, walk, monkeypatch):
+    from kit import train
+
+    line = "kit reader train toy/train.bm25.jsonl --model toy-t5 --out again --batch 2 --n-context 2 --steps 3"
+    draw = train.draw
+
+    def stopped(items, size, number, seed):
+        if number == 2:
+            raise KeyboardInterrupt
+        return draw(items, size, number, seed)
+
+    monkeypatch.setattr("kit.train.draw", stopped)
+    ended = kit(f"{line} --save-every 1")
+    assert ended.code == 130 and not (place / "again").exists()
+    told = "kit: stopped: at step 2; the same command goes on from the last checkpoint in again.training"
+    assert ended.err.splitlines()[-1] == told
+    monkeypatch.setattr("kit.train.draw", draw)
+    assert kit(f"{line} --save-every 1").code == 0
+    history = json.loads((place / "again.json").read_text())["losses"]
+    assert [row["step"] for row in history] == [1, 2, 3] and (place / "again" / "model.safetensors").exists()
+    assert not (place / "again.training").exists()

@@ -1,0 +1,125 @@
+"""The doctor: versions against ranges, faiss once and only once, and what it says of the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from test_cli import kit
+
+from kit import doctor
+from kit.doctor import Check
+
+
+def installed(monkeypatch, **versions):
+    """Only these packages are installed."""
+
+    def version(name):
+        if name.replace("-", "_") not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name.replace("-", "_")]
+
+    monkeypatch.setattr(doctor.importlib.metadata, "version", version)
+
+
+@pytest.mark.parametrize(
+    ("given", "ok"), [("2.8.0", True), ("2.13.0+cpu", True), ("2.7.1", False), ("2.14.0", False), ("2.9.0rc1", True)]
+)
+def test_a_version_is_held_against_its_range(monkeypatch, given, ok):
+    installed(monkeypatch, torch=given)
+    found = doctor.check_package(Requirement("torch>=2.8,<2.14"))
+    assert found.ok is ok and found.found.startswith(given)
+    assert bool(found.advice) is not ok
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch):
+    installed(monkeypatch)
+    assert doctor.check_package(Requirement("plotly>=6.3,<8")) == Check(
+        "plotly", False, "missing (wanted <8,>=6.3)", "pip install 'plotly<8,>=6.3'"
+    )
+
+
+def test_packages_that_are_not_shown_are_one_check(monkeypatch):
+    installed(monkeypatch, torch="2.9", regex="2020.1", tqdm="4.70")
+    wanted = [Requirement(line) for line in ("torch>=2.8", "regex>=2024.5", "tqdm>=4.66")]
+    found = doctor.check_packages(tuple(wanted))
+    assert [check.name for check in found] == ["torch", "other packages"]
+    assert not found[1].ok and found[1].found == "regex 2020.1 (wanted >=2024.5)"
+    installed(monkeypatch, torch="2.9", regex="2025.1", tqdm="4.70")
+    assert doctor.check_packages(tuple(wanted))[1] == Check("other packages", True, "2 as they should be")
+
+
+def test_faiss_is_there_once(monkeypatch):
+    wanted = Requirement("faiss-cpu>=1.10,<2")
+    for versions, ok, told in [
+        ({"faiss_cpu": "1.11.0"}, True, "faiss-cpu 1.11.0"),
+        ({"faiss": "1.10.0"}, True, "faiss 1.10.0"),
+        ({"faiss_gpu": "1.7.2"}, False, "faiss-gpu 1.7.2 (wanted"),
+        ({}, False, "missing"),
+        ({"faiss_cpu": "1.11.0", "faiss_gpu": "1.11.0"}, False, "faiss-cpu and faiss-gpu, which overwrite each other"),
+    ]:
+        installed(monkeypatch, **versions)
+        found = doctor.check_faiss(wanted)
+        assert found.ok is ok and found.found.startswith(told) and bool(found.advice) is not ok
+
+
+def test_python_is_held_against_its_range():
+    assert doctor.check_python(">=3.11").ok and not doctor.check_python(">=3.99").ok
+
+
+def test_requirements_are_those_of_the_project():
+    found = doctor.requirements()
+    names = {one.name for one in found.packages}
+    assert set(doctor.SHOWN) <= names and found.faiss.name == "faiss-cpu"
+    assert found.python == ">=3.11" and not names & {"pytest", "faiss-gpu", "playwright"}
+
+
+def test_without_package_or_checkout_no_version_is_known(monkeypatch, tmp_path):
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.importlib.metadata, "metadata", missing)
+    monkeypatch.setattr(doctor, "CHECKOUT", tmp_path)
+    assert [check.ok for check in doctor.checks()] == [False]
+
+
+def test_a_check_that_cannot_be_made_is_wrong():
+    def look():
+        raise ImportError("libcudart.so is missing\nand more")
+
+    found = doctor._guarded("gpu", look)
+    assert not found.ok and found.found == "ImportError: libcudart.so is missing"
+
+
+def test_the_toy_models_are_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr("kit.toy.world.DATA", tmp_path)
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").touch()
+    found = doctor.check_toy_models()
+    assert not found.ok and found.found.startswith("no t5 in")
+
+
+@pytest.mark.parametrize("look", doctor.MACHINE.values(), ids=doctor.MACHINE)
+def test_the_machine_is_described(look):
+    found = look()
+    assert found.name and found.found and "\n" not in found.found
+
+
+def test_the_command_prints_and_tells_by_its_exit_code(monkeypatch):
+    good, bad = Check("torch", True, "2.9"), Check("faiss", False, "missing", "pip install faiss-cpu")
+    monkeypatch.setattr("kit.doctor.checks", lambda: [good])
+    assert kit("kit doctor") == (0, "    check  found\nok  torch  2.9\n", "")
+    monkeypatch.setattr("kit.doctor.checks", lambda: [good, bad])
+    ended = kit("kit doctor")
+    assert ended.code == 1 and "WRONG  faiss  missing" in ended.out and "faiss: pip install faiss-cpu" in ended.out
+    ended = kit("kit doctor --json")
+    assert ended.code == 1 and json.loads(ended.out)[1] == {**vars(bad)}
+
+
+def test_memory_of_a_container(monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda self: "2000000000\n")
+    found = doctor.check_memory()
+    assert not found.ok and found.found.startswith("2.0 GB")

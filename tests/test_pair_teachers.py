@@ -1,0 +1,63 @@
+"""The toy's cross-encoder and extractive reader: they learn, and are written as the released ones are."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from kit.contrastive import Labelled
+from kit.fit import Optimisation
+from kit.recipes import load_teacher
+from kit.retrieve import BM25
+from kit.toy.pair_teachers import (
+    PairTraining,
+    _spans,
+    save_cross_encoder,
+    save_extractive_reader,
+    train_cross_encoder,
+    train_extractive_reader,
+)
+from kit.types import Passage, Question
+
+KINDS = {
+    "cross_encoder": (train_cross_encoder, save_cross_encoder),
+    "relevance": (train_extractive_reader, save_extractive_reader),
+}
+
+
+@pytest.fixture(scope="module")
+def asked(world):
+    return world.questions["train"][:12]
+
+
+@pytest.fixture(scope="module")
+def table(corpus, asked):
+    return BM25(corpus).retrieve(asked, 6)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_it_learns_and_is_loaded_as_the_released_ones_are(name, small_encoder, asked, corpus, table, tmp_path):
+    learn, save = KINDS[name]
+    config = PairTraining(Optimisation(steps=60, rate=5e-3), questions=6, negatives=2)
+    before = {key: weight.clone() for key, weight in small_encoder.state_dict().items()}
+    teacher = learn(small_encoder, asked, corpus, table, config, folder=tmp_path / "run", progress=False)
+    rows = json.loads((tmp_path / "run" / "training.json").read_text())["losses"]
+    assert np.mean([row["first"] for row in rows[-6:]]) > np.mean([row["first"] for row in rows[:6]]) + 0.2
+    assert all(bool((weight == before[key]).all()) for key, weight in small_encoder.state_dict().items())
+    save(teacher, tmp_path / "teacher")
+    loaded = load_teacher(name, tmp_path / "teacher", device="cpu")
+    wanted, given = (t.score(asked, corpus, table).values for t in (teacher, loaded))
+    assert np.isfinite(wanted).all()
+    np.testing.assert_allclose(given, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_spans_are_the_answers_tokens(small_encoder, asked, corpus, table):
+    passage = Passage("1", "France", "The capital, PARIS, is not Parisian; see paris or New York.")
+    question = Question("q", "which capital?", ("Paris", "New York"))
+    reader = train_extractive_reader(small_encoder, asked, corpus, table, PairTraining(Optimisation(1)), progress=False)
+    given = reader._inputs([question.text], [[passage]])[0]
+    spans = _spans(given, passage.text, Labelled(question, "1", ()))
+    said = [reader.tokenizer.decode(given.ids[first : last + 1]) for first, last in spans]
+    assert [text.replace(" ##", "").replace("##", "") for text in said] == ["paris", "paris", "new york"]
