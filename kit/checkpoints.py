@@ -1,7 +1,7 @@
 """The released checkpoint families: their key maps, and loaders that take every weight from the files or fail.
 
-Bi-encoders are put together in `kit.encoder_files`, readers in `kit.reader_files`; what a folder may
-hold that a model does not need is listed here, family by family. Strictness itself: `kit.weights`.
+Bi-encoders are put together in `kit.encoder_files`, readers in `kit.reader_files`; what a folder may hold that a model
+does not need is listed here, family by family. Strictness itself: `kit.weights`.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _tower_class(config: Any) -> tuple[type, dict[str, bool]]:
 
 
 def load_tokenizer(name_or_dir: str | Path) -> Any:
-    """The tokenizer of a checkpoint, of which no weights are fetched; `KitError` where it holds none, as FiD's archives.
+    """The tokenizer of a checkpoint, without fetching its weights; `KitError` where it has none, as FiD's archives.
 
     WordPiece tokenizers lower-case as tokenizer.json does or tokenizer_config.json says: DPR's tokenizer classes in
     transformers 5 always lower-case (pyserini issue 2533), so BERT's class is taken. It is for matchmaker's BERT_Cat

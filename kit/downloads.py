@@ -1,18 +1,22 @@
-"""Files that are not here yet: names of the released checkpoints, download that goes on where it stopped, unpacking.
+"""From a name to a folder: the released checkpoints, downloads that go on where they stopped, archives, the hub.
 
-Knows nothing about what a checkpoint holds (`kit.checkpoints`). Source of the addresses: FiD's get-model.sh and the
-pages of the authors on the Hugging Face hub.
+Everything that loads a checkpoint asks `resolve`. Knows nothing about what a checkpoint holds (`kit.checkpoints`).
+Source of the addresses: FiD's get-model.sh and the pages of the authors on the Hugging Face hub.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import http.client
 import os
 import shutil
+import sys
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +25,7 @@ from kit.types import KitError
 
 FID_HOST = "https://dl.fbaipublicfiles.com/FiD/pretrained_models"
 CHUNK = 1 << 20
+MARK = ".kit_archive"  # in a folder that `unpack` made: of which archive it is
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,24 @@ def download(name: str, directory: str | Path, *, say: Callable[[str], None] = p
         return fetch_from_hub(release.address, target, say=say)
     if target.is_dir():
         return _checkpoint_folder(target)
-    archive = Path(directory) / f"{name}.tar.gz"
-    download_file(release.address, archive, sha256=release.sha256, say=say)
-    folder = unpack(archive)
-    archive.unlink()
+    from huggingface_hub.utils import WeakFileLock
+
+    _make_folder(Path(directory))
+    with WeakFileLock(Path(directory) / f".{name}.lock"):  # processes of one training ask for it together
+        if target.is_dir():
+            return _checkpoint_folder(target)
+        archive = Path(directory) / f"{name}.tar.gz"
+        download_file(release.address, archive, sha256=release.sha256, say=say)
+        folder = unpack(archive)
+        archive.unlink()
     return folder
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KitError(str(folder), "a folder that can be written to", error) from None
 
 
 def download_file(
@@ -97,13 +115,13 @@ def download_file(
     """
     path = Path(path)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         part = path.with_name(path.name + ".part")
         try:
             _fetch_rest(url, part, say, timeout)
         except urllib.error.HTTPError as error:
             raise KitError(url, "a file on this server", f"HTTP {error.code} {error.reason}") from None
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             reason = getattr(error, "reason", error)
             raise KitError(url, "a download that ends (run again to go on)", f"no network? {reason}") from None
         _check_sha256(part, sha256, url)
@@ -159,51 +177,82 @@ def _check_sha256(path: Path, wanted: str | None, url: str) -> None:
 def unpack(archive: str | Path) -> Path:
     """The folder that holds the checkpoint of a `.tar.gz`, unpacked beside it (`x.tar.gz` to `x/`).
 
-    Unpacked aside and renamed; not unpacked again unless the archive is newer. An entry that would be written outside
-    the folder is an error and nothing is kept.
+    Unpacked aside and renamed; not unpacked again until the archive is another. An entry that would be written outside
+    the folder is an error and nothing is kept; a folder of that name which others made is left alone, and an error.
     """
     archive = Path(archive)
     target = archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar"))
-    if target.is_dir() and target.stat().st_mtime >= archive.stat().st_mtime:
+    mark = f"{archive.name} {archive.stat().st_size} {archive.stat().st_mtime_ns}\n"
+    if _is_marked(target, mark):
         return _checkpoint_folder(target)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=archive.parent))
+    if target.exists() and not (target / MARK).exists():
+        raise KitError(str(archive), f"its place, {target}, to be free (or give that folder)", "what others made there")
+    aside = None
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(aside, filter="data")
-        _checkpoint_folder(aside, archive)
-        shutil.rmtree(target, ignore_errors=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=archive.parent))
+        _extract(archive, aside)
+        (aside / MARK).write_text(mark, encoding="utf-8")
         os.chmod(aside, 0o755)
-        os.utime(aside)
+        shutil.rmtree(target, ignore_errors=True)
         os.replace(aside, target)
-    except tarfile.FilterError as error:
-        raise KitError(str(archive), "an archive whose files stay inside its folder", error) from None
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise KitError(str(archive), "a whole tar archive", f"{error} (a download that was cut off?)") from None
+    except OSError as error:
+        if not _is_marked(target, mark):  # else another process was quicker
+            raise KitError(str(archive), f"room for its files in {target}", error) from None
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
     return _checkpoint_folder(target)
 
 
+def _is_marked(target: Path, mark: str) -> bool:
+    return (target / MARK).exists() and (target / MARK).read_text(encoding="utf-8") == mark
+
+
+def _extract(archive: Path, folder: Path) -> None:
+    """Unpack in one pass, to the end of the file: there stands gzip's checksum of it all."""
+    with open(archive, "rb") as file:
+        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
+    try:
+        with opened(archive, "rb") as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                tar.extractall(folder, filter="data")
+            while stream.read(CHUNK):
+                pass
+    except tarfile.FilterError as error:
+        raise KitError(str(archive), "an archive whose files stay inside its folder", error) from None
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise KitError(str(archive), "a whole tar archive", f"{error} (a download that was cut off?)") from None
+    _checkpoint_folder(folder, archive)
+
+
 def _checkpoint_folder(folder: Path, archive: Path | None = None) -> Path:
+    """The folder of the one config.json that lies highest (sentence-transformers have more below)."""
     found = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
-    if not found:
-        raise KitError(str(archive or folder), "a checkpoint with a config.json", "none")
-    return found[0].parent
+    highest = [path for path in found if len(path.parts) == len(found[0].parts)]
+    if len(highest) != 1:
+        names = ", ".join(sorted(str(path.relative_to(folder)) for path in highest)) or "none"
+        raise KitError(str(archive or folder), "one checkpoint with a config.json", names)
+    return highest[0].parent
 
 
-def fetch_from_hub(name: str, target: str | Path | None = None, *, say: Callable[[str], None] = print) -> Path:
+def fetch_from_hub(
+    name: str, target: str | Path | None = None, *, weights: bool = True, say: Callable[[str], None] = print
+) -> Path:
     """The local folder of a repository of the Hugging Face hub: `target`, or the hub's own cache without one.
 
-    Only configuration, tokenizer and PyTorch weights are fetched: safetensors, or the .bin where there are none.
+    Only configuration, tokenizer and PyTorch weights are fetched: safetensors, or the .bin where there are none; no
+    weights at all if `weights` is off. Without a network what the cache holds is taken.
     """
     from huggingface_hub import snapshot_download
 
     where = {"local_dir": str(target)} if target is not None else {}
     small = ["*.json", "*.txt", "*.model"]
     try:
-        folder = Path(snapshot_download(name, allow_patterns=[*small, "model*.safetensors"], **where))
-        if not list(folder.glob("model*.safetensors")):
-            folder = Path(snapshot_download(name, allow_patterns=[*small, "pytorch_model*.bin"], **where))
+        for pattern in ("model*.safetensors", "pytorch_model*.bin") if weights else (None,):
+            patterns = small if pattern is None else [*small, pattern]
+            folder = Path(snapshot_download(name, allow_patterns=patterns, **where))
+            if pattern is None or list(folder.glob(pattern)):
+                break
     except Exception as error:  # the hub's client raises OSError, ValueError and its HTTP library's errors
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
         raise KitError(repr(name), "a folder, a .tar.gz, or a model that the hub can send", reason) from None
@@ -211,29 +260,35 @@ def fetch_from_hub(name: str, target: str | Path | None = None, *, say: Callable
     return folder
 
 
-def resolve(name_or_dir: str | Path, *, cache: str | Path | None = None) -> Path:
+def resolve(name_or_dir: str | Path, *, weights: bool = True, cache: str | Path | None = None) -> Path:
     """The local folder of a checkpoint: a folder, a `.tar.gz` archive, a name of `RELEASES`, or a name on the hub.
 
-    Archives of `RELEASES` are kept in `cache` (default: the environment's KIT_CACHE, or ~/.cache/kit).
+    Archives of `RELEASES` are kept in `cache` (default: the environment's KIT_CACHE, or ~/.cache/kit). With `weights`
+    off, for a tokenizer's sake, the folder needs no config.json, and of a repository the small files are fetched.
     """
-    path = Path(name_or_dir)
+    name, path = str(name_or_dir), Path(name_or_dir).expanduser()
     if path.is_dir():
-        if not (path / "config.json").exists():
+        if weights and not (path / "config.json").exists():
             raise KitError(str(path), "a checkpoint folder with a config.json", sorted(p.name for p in path.iterdir()))
         return path
     if path.name.endswith((".tar.gz", ".tgz", ".tar")):
         if not path.exists():
             raise KitError(str(path), "an archive that exists", "no such file")
         return unpack(path)
-    name = str(name_or_dir)
-    cache = Path(cache or os.environ.get("KIT_CACHE") or Path.home() / ".cache" / "kit")
+    if path.is_file():
+        raise KitError(str(path), "a checkpoint folder or its archive (.tar.gz)", "another file")
+    if name in RELEASES and RELEASES[name].is_archive:
+        return download(name, cache or os.environ.get("KIT_CACHE") or Path.home() / ".cache" / "kit", say=_say_aside)
     if name in RELEASES:
-        release = RELEASES[name]
-        return download(name, cache) if release.is_archive else fetch_from_hub(release.address, say=_silent)
+        return fetch_from_hub(RELEASES[name].address, weights=weights, say=_silent)
     if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise KitError(name, "a checkpoint folder, archive, or a model's name", "no such folder")
-    return fetch_from_hub(name, say=_silent)
+    return fetch_from_hub(name, weights=weights, say=_silent)
+
+
+def _say_aside(line: str) -> None:
+    print(line, file=sys.stderr)  # a command's output stays what was asked for
 
 
 def _silent(line: str) -> None:
-    """What a caller says who tells of a checkpoint only when it is fetched by hand."""
+    """Nothing: the hub's client shows its own progress."""

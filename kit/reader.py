@@ -22,8 +22,9 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from kit.aggregation import Aggregation
 from kit.answer_likelihood import likelihood_of_each, likelihood_without_each
 from kit.attention import evaluation
+from kit.encoder import pick_device
 from kit.length_buckets import length_buckets
-from kit.reader_files import load_t5, load_tokenizer, read_manifest, reader_folder, save_reader, tokenizer_in
+from kit.reader_files import load_reader, save_reader, tokenizer_named
 from kit.reader_text import tokenize_passages, tokenize_targets
 from kit.reading import Reading, read_questions
 from kit.types import KitError, Passage, Question, ScoreTable
@@ -32,7 +33,8 @@ from kit.types import KitError, Passage, Question, ScoreTable
 class FiDReader(nn.Module):
     """A T5 that reads many passages at once. `t5` may be any T5; `max_tokens` is a passage's, question included.
 
-    `micro_batch` bounds the passages of one encoder pass, for memory. Without a tokenizer it works on ids alone.
+    `micro_batch` bounds the passages of one encoder pass, for memory. `tokenizer`: one of transformers, the name of one
+    that is fetched when first needed, or None (ids only).
 
     >>> from transformers import T5Config
     >>> sizes = {"vocab_size": 20, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_layers": 1, "num_heads": 2}
@@ -45,7 +47,7 @@ class FiDReader(nn.Module):
     def __init__(
         self,
         t5: T5ForConditionalGeneration,
-        tokenizer: PreTrainedTokenizerBase | None = None,
+        tokenizer: PreTrainedTokenizerBase | str | None = None,
         *,
         max_tokens: int = 200,
         micro_batch: int | None = None,
@@ -54,7 +56,7 @@ class FiDReader(nn.Module):
         if getattr(t5.config, "decoder_start_token_id", None) is None:
             raise KitError("FiDReader", "a T5 whose config has decoder_start_token_id (0 as a rule)", "one without")
         self.t5 = t5
-        self.tokenizer, self.max_tokens, self.micro_batch = tokenizer, max_tokens, micro_batch
+        self._tokenizer, self.max_tokens, self.micro_batch = tokenizer, max_tokens, micro_batch
 
     @classmethod
     def from_pretrained(
@@ -67,27 +69,29 @@ class FiDReader(nn.Module):
         max_tokens: int | None = None,
         micro_batch: int | None = None,
     ) -> FiDReader:
-        """A reader from a kit checkpoint, a T5 1.0, T5 1.1 or FLAN-T5, or an original FiD folder or .tar.gz of one.
+        """A reader from a kit checkpoint, a T5 1.0, T5 1.1 or FLAN-T5, or an original FiD reader, in evaluation mode.
 
-        "auto" is the GPU where there is one, and bfloat16 where the GPU has it, else float32 (float16 overflows in T5
-        and is refused). A missing, unexpected or misshapen weight is a `KitError`. An original FiD folder has no
-        tokenizer: give `tokenizer="google-t5/t5-base"`. The reader is in evaluation mode.
+        A folder, its .tar.gz, a release ("nq_reader_base": fetched into the cache), or a name on the hub. "auto" is the
+        GPU where there is one, and bfloat16 where the GPU has it, else float32 (T5 overflows in float16). A weight that
+        is missing, unexpected or misshapen is a `KitError`. An original reader's files hold no tokenizer: T5's is
+        fetched when first needed, or give `tokenizer=` a folder of it.
         """
-        place = (
-            torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
-        )
+        place = pick_device(device)
         kind = checked_dtype(dtype, place)
-        with reader_folder(name_or_dir) as folder:
-            t5 = load_t5(folder, str(name_or_dir))
-            manifest = read_manifest(folder)
-            found = tokenizer if tokenizer is not None else tokenizer_in(folder)
-            words = None if found is None else load_tokenizer(found, str(name_or_dir))
-        tokens = max_tokens or manifest.get("max_tokens", 200)
+        t5, words, settings = load_reader(name_or_dir, tokenizer)
+        tokens = max_tokens or settings.get("max_tokens", 200)
         return cls(t5.to(device=place, dtype=kind), words, max_tokens=tokens, micro_batch=micro_batch).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder (safetensors, JSON, tokenizer) that the kit and transformers read; whole or not at all."""
-        save_reader(folder, self.t5, self.tokenizer, {"max_tokens": self.max_tokens})
+        save_reader(folder, self.t5, self._tokenizer, {"max_tokens": self.max_tokens})
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase | None:
+        """The tokenizer, fetched now if only its name was known; None for a reader without one."""
+        if isinstance(self._tokenizer, str):
+            self._tokenizer = tokenizer_named(self._tokenizer)
+        return self._tokenizer
 
     @property
     def device(self) -> torch.device:
@@ -145,11 +149,7 @@ class FiDReader(nn.Module):
         *,
         cache: EncoderDecoderCache | None = None,
     ) -> Seq2SeqLMOutput:
-        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss (in float32).
-
-        Without labels: the logits (q, 1, v) of the first token, and no loss. The loss is the mean over all labels that
-        are not -100.
-        """
+        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss: see `forward`."""
         if labels is None:
             given = torch.full((len(states), 1), self.t5.config.decoder_start_token_id, device=self.device)
         else:
@@ -171,7 +171,7 @@ class FiDReader(nn.Module):
         attention_mask: Bool[Tensor, "q k t"],
         labels: Int[Tensor, "q a"] | None = None,
     ) -> Seq2SeqLMOutput:
-        """`.loss`, the mean token cross-entropy of the labels (-100: not counted), and `.logits` (q, a, v).
+        """`.loss`, the mean token cross-entropy of the labels (-100: not counted; in float32), `.logits` (q, a, v).
 
         Without labels: the logits (q, 1, v) of the answer's first token, and no loss.
         """

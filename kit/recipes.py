@@ -67,6 +67,11 @@ PAIR_TEACHERS: dict[str, type[Any]] = {"relevance": ExtractiveReader, "cross_enc
 NO_TEACHER = "labels"
 
 
+def _one_of(where: str, given: str, names: Any) -> None:
+    if given not in names:
+        raise KitError(where, f"one of {', '.join(names)}", repr(given))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One way to teach a retriever. `teacher`, `loss` and `family` are names; see the tables above, `kit.families`."""
@@ -234,7 +239,8 @@ def train_recipe(
             wanted = "a second teacher, which scores the passages of a batch while training goes on"
             raise KitError(f"recipe {recipe.name!r}", wanted, "none")
         return train_topic_balanced(encoder, questions, corpus, table, second, config, **run)
-    return distil(encoder, questions, corpus, table, RECIPE_LOSSES[recipe.loss], config, **run)
+    loss = recipe.loss if recipe.loss in LOSSES else RECIPE_LOSSES[recipe.loss]
+    return distil(encoder, questions, corpus, table, loss, config, **run)
 
 
 def named_recipe(recipe: Recipe | str) -> Recipe:
@@ -278,8 +284,3 @@ def load_teacher(name: str, name_or_dir: str | Path, *, device: str = "auto") ->
         known = read_config(name_or_dir).get("max_position_embeddings", kind.max_tokens)
         options = {"max_tokens": min(kind.max_tokens, known)}
     return kind.from_pretrained(name_or_dir, device=device, **options)
-
-
-def _one_of(where: str, given: str, names: Any) -> None:
-    if given not in names:
-        raise KitError(where, f"one of {', '.join(names)}", repr(given))

@@ -159,8 +159,9 @@ def train_topic_balanced(
             student = (vectors[0].float() @ vectors[1].float().T)[:, columns.to(vectors[0].device)]  # (q, 2q)
         live = torch.from_numpy(_all_scores(second, batch, corpus, names))[:, columns].to(student)  # (q, 2q)
         own = torch.stack([student.diagonal(), student[:, len(batch) :].diagonal()], dim=1)  # (q, 2)
-        parts = margin_mse(own, teacher.to(own)), in_batch_margin_mse(student, live)
-        return parts[0] + config.weight * parts[1], {"pairs": float(parts[0]), "in-batch": float(parts[1])}
+        pair, batch_wide = margin_mse(own, teacher.to(own)), in_batch_margin_mse(student, live)
+        figures = {"pairs": float(pair.detach()), "in-batch": float(batch_wide.detach())}
+        return pair + config.weight * batch_wide, figures
 
     return fit(
         BatchScores(encoder), loss_of, config.optimisation,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 import transformers
@@ -151,6 +153,19 @@ def test_one_name_of_a_tied_weight_is_enough_but_one_is_needed(tmp_path):
         load_strict(transformers.T5ForConditionalGeneration, tmp_path)
 
 
+def test_names_of_a_tied_weight_must_agree(tmp_path):
+    model = t5(tmp_path)
+    state = {name: weight.clone() for name, weight in model.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    assert torch.equal(
+        load_strict(transformers.T5ForConditionalGeneration, tmp_path).shared.weight, state["shared.weight"]
+    )
+    state["decoder.embed_tokens.weight"][3, 5] += 1
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(KitError, match=r"weight: wanted what \S+ holds, to which it is tied, given another tensor"):
+        load_strict(transformers.T5ForConditionalGeneration, tmp_path)
+
+
 def test_shards_of_weights(tmp_path):
     model = t5(tmp_path / "whole")
     model.save_pretrained(tmp_path / "shards", max_shard_size="5KB")
@@ -160,6 +175,9 @@ def test_shards_of_weights(tmp_path):
     assert all(torch.equal(weight, loaded.state_dict()[name]) for name, weight in model.state_dict().items())
     shards[1].unlink()
     with pytest.raises(KitError, match=f"all shards of the weights, given no {shards[1].name}"):
+        load_strict(transformers.T5ForConditionalGeneration, tmp_path / "shards")
+    (tmp_path / "shards" / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(KitError, match="the names of shards in 'weight_map', given none"):
         load_strict(transformers.T5ForConditionalGeneration, tmp_path / "shards")
 
 
@@ -211,8 +229,38 @@ def test_tokenizers_lower_case_as_their_files_say(tmp_path, kind, files, lower):
     assert load_tokenizer(tmp_path / "again").tokenize("King") == tokens
 
 
+def test_a_tokenizer_beside_a_model_type_that_no_library_knows(tmp_path):
+    """The files of distilbert-cat-margin_mse-T2-msmarco: matchmaker's config, a vocabulary, and no tokenizer class."""
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["BERT_Cat"], "model_type": "BERT_Cat"}))
+    (tmp_path / "vocab.txt").write_text(VOCABULARY.read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": 512}))
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"sep_token": "[SEP]", "cls_token": "[CLS]"}))
+    assert load_tokenizer(tmp_path)("The king")["input_ids"][0] == 2
+
+
+def test_a_tokenizer_of_t5_alone(tmp_path):
+    """tokenizer.json and no word of its class: what config.json says is taken, not BERT's."""
+    whole = VOCABULARY.parents[2] / "reader" / "tokenizer"
+    shutil.copy(whole / "tokenizer.json", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
+    ids = load_tokenizer(tmp_path)("the old king")["input_ids"]
+    assert ids == load_tokenizer(whole)("the old king")["input_ids"] and ids[-1] == 1
+
+
+def test_a_tokenizer_by_name_fetches_no_weights(tmp_path, monkeypatch):
+    asked = []
+
+    def snapshot(name, allow_patterns):
+        asked.append((name, allow_patterns))
+        return str(VOCABULARY.parent)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert "king" in load_tokenizer("google-bert/bert-base-uncased").vocab
+    assert asked == [("google-bert/bert-base-uncased", ["*.json", "*.txt", "*.model"])]
+
+
 def test_no_tokenizer(tmp_path):
-    with pytest.raises(KitError, match=r"wanted a tokenizer .* given neither"):
+    with pytest.raises(KitError, match=r"wanted a tokenizer \(.*vocab\.txt.*\), given none of these"):
         load_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(KitError):

@@ -119,6 +119,10 @@ def test_no_such_file_and_no_network(server, tmp_path):
     assert "no network?" in str(error.value) and "\n" not in str(error.value)
 
 
+def visible(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def archive(path, files, folder="nq_retriever"):
     with tarfile.open(path, "w:gz") as tar:
         for name, content in files.items():
@@ -136,7 +140,7 @@ def test_a_release_is_fetched_unpacked_and_found_again(server, tmp_path, monkeyp
     assert folder == tmp_path / "cache" / "nq_retriever" / "nq_retriever"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "pytorch_model.bin"]
     assert resolve("nq_retriever") == folder == download("nq_retriever", tmp_path / "cache")
-    assert len(server.asked) == 1 and [path.name for path in (tmp_path / "cache").iterdir()] == ["nq_retriever"]
+    assert len(server.asked) == 1 and visible(tmp_path / "cache") == ["nq_retriever"]
     with pytest.raises(KitError, match="download: wanted one of nq_reader_base"):
         download("nq_retrieve", tmp_path)
 
@@ -177,9 +181,83 @@ def test_archives_that_are_cut_or_hold_no_checkpoint(tmp_path):
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(KitError, match=r"a whole tar archive, given .* cut off"):
         unpack(path)
-    with pytest.raises(KitError, match=r"a checkpoint with a config\.json, given none"):
+    with pytest.raises(KitError, match=r"one checkpoint with a config\.json, given none"):
         unpack(archive(tmp_path / "y.tar.gz", {"readme": b""}))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.tar.gz", "y.tar.gz"]
+    two = {"a/config.json": b"{}", "b/config.json": b"{}", "readme": b""}
+    with pytest.raises(KitError, match=r"given nq_retriever/a/config\.json, nq_retriever/b/config\.json"):
+        unpack(archive(tmp_path / "z.tar.gz", two))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.tar.gz", "y.tar.gz", "z.tar.gz"]
+    below = {"config.json": b"{}", "1_Pooling/config.json": b"{}"}
+    assert unpack(archive(tmp_path / "s.tar.gz", below)) == tmp_path / "s" / "nq_retriever"
+
+
+def test_an_archive_whose_bytes_are_broken(tmp_path):
+    path = archive(tmp_path / "x.tar.gz", {"config.json": b"{}", "w": np.random.default_rng(0).bytes(9999)})
+    content = bytearray(path.read_bytes())
+    content[3000:3100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(KitError, match=r"x\.tar\.gz: wanted a whole tar archive, given CRC check failed"):
+        unpack(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+def test_a_folder_that_others_made_beside_an_archive_is_left_alone(tmp_path):
+    path = archive(tmp_path / "mine.tar.gz", {"config.json": b"{}"})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("my own")
+    os.utime(tmp_path / "mine", (1, 1))
+    with pytest.raises(KitError, match=r"its place, .*mine, to be free"):
+        resolve(path)
+    assert (tmp_path / "mine" / "config.json").read_text() == "my own"
+
+
+def test_two_that_unpack_at_the_same_time(tmp_path, monkeypatch):
+    path = archive(tmp_path / "x.tar.gz", {"config.json": b"{}"})
+    extract = downloads._extract
+
+    def slowly(given, folder):
+        extract(given, folder)
+        monkeypatch.setattr(downloads, "_extract", extract)
+        unpack(path)  # the other one, before this one is done
+
+    monkeypatch.setattr(downloads, "_extract", slowly)
+    assert (unpack(path) / "config.json").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.tar.gz"]
+
+
+def test_two_processes_download_once(server, tmp_path, monkeypatch):
+    server.content = archive(tmp_path / "made.tar.gz", {"config.json": b"{}"}).read_bytes()
+    monkeypatch.setitem(downloads.RELEASES, "nq_retriever", downloads.Release(server.url, "encoder", ""))
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(download("nq_retriever", tmp_path / "out", say=lambda _: None)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [tmp_path / "out" / "nq_retriever" / "nq_retriever"] * 3 and len(server.asked) == 1
+
+
+def test_a_place_that_cannot_be_written_to(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(KitError, match=r"file/cache: wanted a folder that can be written to"):
+        download_file(server.url, tmp_path / "file" / "cache" / "x")
+    with pytest.raises(KitError, match="wanted a folder that can be written to"):
+        resolve("nq_reader_base", cache=tmp_path / "file")
+
+
+def test_files_that_are_no_checkpoints(tmp_path, monkeypatch):
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(KitError, match=r"a checkpoint folder or its archive \(\.tar\.gz\), given another file"):
+        resolve(tmp_path / "model.safetensors")
+    with pytest.raises(KitError, match=r"config\.json, given \['model\.safetensors'\]"):
+        resolve(tmp_path)
+    assert resolve(tmp_path, weights=False) == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    assert resolve("~") == tmp_path
 
 
 def test_names_of_the_hub(tmp_path, monkeypatch):
@@ -196,6 +274,8 @@ def test_names_of_the_hub(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").touch()
     resolve("rdr-nq")
     assert asked[2:] == [("soheeyang/rdr-question_encoder-single-nq-base", "model*.safetensors")]
+    resolve("someone/model", weights=False)
+    assert asked[3:] == [("someone/model", "*.model")]
 
 
 def test_the_hub_cannot_be_reached(monkeypatch):

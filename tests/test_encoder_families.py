@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -134,6 +135,32 @@ def test_distilbert_dot_is_automodels_first_token_of_the_bare_text(tmp_path):
         wanted = auto(batch["input_ids"], batch["attention_mask"])[0][:, 0, :]
     np.testing.assert_allclose(encoder.encode_passages(PASSAGES), wanted.numpy(), atol=1e-5)
     assert (encoder.family.name, encoder.scale, encoder.family.question_length) == ("bert-dot", 1.0, 30)
+
+
+def test_the_model_cards_example_of_distilbert_dot():
+    """108.83 against 99.59, and the token ids, in the notebook that the model card links.
+
+    Source: minimal_bert_dot_usage_example.ipynb of sebastian-hofstaetter/neural-ranking-kd.
+    """
+    name = "sebastian-hofstaetter/distilbert-dot-margin_mse-T2-msmarco"
+    if not isinstance(huggingface_hub.try_to_load_from_cache(name, "model.safetensors"), str):
+        pytest.skip(f"the weights of {name} are not in this machine's hub cache (kit data download distilbert-dot)")
+    folder = huggingface_hub.snapshot_download(name, local_files_only=True)
+    relevant = (
+        "We are very happy to show you the 🤗 Transformers library for pre-trained language models. We are helping the "
+        "community work together towards the goal of advancing NLP 🔥."
+    )
+    other = (
+        "Hmm I don't like this new movie about transformers that i got from my local library. Those transformers are "
+        "robots?"
+    )
+    encoder = DualEncoder.from_pretrained(folder, device="cpu")
+    ids = [101, 17012, 1045, 2123, 1005, 1056, 2066, 2023, 2047, 3185, 2055, 19081, 2008, 1045, 2288, 2013, 2026, 2334]
+    assert encoder.token_ids([other], "passage")[0] == [*ids, 3075, 1012, 2216, 19081, 2024, 13507, 1029, 102]
+    question = torch.from_numpy(encoder.encode_questions(["what is the transformers library"]))
+    passages = torch.from_numpy(encoder.encode_passages([Passage("1", "", relevant), Passage("2", "", other)]))
+    scores = encoder.score(question, passages[None])
+    torch.testing.assert_close(scores, torch.tensor([[108.8286, 99.5865]]), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("architecture", ["BertForMaskedLM", "BertForPreTraining", "BertModel"])

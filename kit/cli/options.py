@@ -20,9 +20,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:<
 Dtype = Annotated[
     str, typer.Option("--dtype", help="auto, float32 or bfloat16; auto: what the model is best computed in")
 ]
-Tokenizer = Annotated[
-    str | None, typer.Option("--tokenizer", help="for checkpoints without one (FiD's readers: google-t5/t5-base)")
-]
+Tokenizer = Annotated[str | None, typer.Option("--tokenizer", help="folder or name, for checkpoints without one")]
 Seed = Annotated[int, typer.Option("--seed", help="of the random numbers")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="how many go through the model together")]
 Steps = Annotated[

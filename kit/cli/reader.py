@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from kit.types import Question, ScoreTable
 
 app = group("Train a reader, measure it, and let it score passages.")
-FID_TOKENIZER = "google-t5/t5-base"  # the released readers' archives hold none
 TEACHERS = ("attention", "likelihood", "leave-one-out", "extractive", "cross-encoder")
 
 Examples = Annotated[Path, typer.Argument(help="questions with passages, .json or .jsonl as FiD's (.gz too)")]
@@ -215,18 +214,10 @@ def score(
 
 
 def _load(model: str, device: str, dtype: str, tokenizer: str | None, max_tokens: int | None = None) -> FiDReader:
-    """A reader; a released one is fetched by its name."""
-    from kit.downloads import RELEASES, resolve
     from kit.reader import FiDReader
-    from kit.types import KitError
 
-    if model in RELEASES:
-        if RELEASES[model].kind != "reader":
-            raise KitError("--model", "a reader", f"{model}, which is a {RELEASES[model].kind}")
-        tokenizer = tokenizer or FID_TOKENIZER
-        model = str(resolve(model))
-    options: dict[str, Any] = {"tokenizer": None if tokenizer is None else checkpoint(tokenizer)}
-    return FiDReader.from_pretrained(checkpoint(model), device=device, dtype=dtype, max_tokens=max_tokens, **options)
+    options: dict[str, Any] = {"tokenizer": tokenizer, "max_tokens": max_tokens}
+    return FiDReader.from_pretrained(checkpoint(model), device=device, dtype=dtype, **options)
 
 
 def _teacher(kind: str, model: str, aggregation: str, places: dict[str, Any], options: dict[str, Any]) -> Any:

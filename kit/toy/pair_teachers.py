@@ -59,7 +59,7 @@ def train_cross_encoder(
     body = copy.deepcopy(start.question_tower)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.optimisation.seed)
-        model = PairScorer(body, nn.Linear(body.config.hidden_size, 1))
+        model = PairScorer(body, nn.Linear(body.config.hidden_size, 1)).to(start.device)
     teacher = CrossEncoder(model, start.tokenizer, max_tokens=body.config.max_position_embeddings)
     items = labelled(questions, corpus, table, negatives=table.values.shape[1])
 
@@ -70,9 +70,10 @@ def train_cross_encoder(
         given = start.tokenizer(
             asked, read, truncation="longest_first", max_length=teacher.max_tokens, padding=True, return_tensors="pt",
             return_token_type_ids=True,
-        )  # fmt: skip
+        ).to(start.device)  # fmt: skip
+        real = real.to(start.device)
         flat = model(given["input_ids"], given["attention_mask"], given["token_type_ids"])
-        scores = flat.new_zeros(real.shape).masked_scatter(real, flat)  # (q, k)
+        scores = _grid(flat, real)  # (q, k)
         labels = torch.zeros_like(scores)
         labels[:, 0] = 1.0
         return ranknet(scores, labels, real), {"first": _first(scores, real)}
@@ -92,15 +93,8 @@ def train_extractive_reader(
     progress: bool = True,
 ) -> ExtractiveReader:
     """DPR's extractive reader, trained to choose the passage with the answer and to point at the answer in it."""
-    sizes = start.question_tower.config.to_dict()
-    known = {name: sizes[name] for name in DPRConfig().to_dict() if name in sizes and name != "model_type"}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.optimisation.seed)
-        model = DPRReader(DPRConfig(**known, projection_dim=0))
-    missing = model.span_predictor.encoder.bert_model.load_state_dict(start.question_tower.state_dict(), strict=False)
-    if missing.unexpected_keys or any("pooler" not in name for name in missing.missing_keys):
-        raise KitError("train_extractive_reader: start", "a BERT", type(start.question_tower).__name__)
-    teacher = ExtractiveReader(model, start.tokenizer, max_tokens=sizes["max_position_embeddings"])
+    model = _reader_from(start, config.optimisation.seed)
+    teacher = ExtractiveReader(model, start.tokenizer, max_tokens=model.config.max_position_embeddings)
     items = labelled(questions, corpus, table, negatives=table.values.shape[1])
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
@@ -109,18 +103,33 @@ def train_extractive_reader(
         rows = nn.utils.rnn.pad_sequence([torch.tensor(given.ids) for given in inputs], batch_first=True)  # (x, t)
         lengths = torch.tensor([len(given.ids) for given in inputs])
         mask = torch.arange(rows.shape[1]) < lengths[:, None]  # (x, t)
-        out = model(input_ids=rows.masked_fill(~mask, start.tokenizer.pad_token_id), attention_mask=mask)
+        rows = rows.masked_fill(~mask, start.tokenizer.pad_token_id)
+        out = model(input_ids=rows.to(start.device), attention_mask=mask.to(start.device))
         cells = real[:, :, None].expand(-1, -1, rows.shape[1])  # (q, k, t)
-        grids = [torch.zeros(cells.shape).masked_scatter(cells, part) for part in (out.start_logits, out.end_logits)]
-        relevance = torch.zeros(real.shape).masked_scatter(real, out.relevance_logits)  # (q, k)
+        grids = [_grid(part, cells) for part in (out.start_logits, out.end_logits)]
+        relevance = _grid(out.relevance_logits, real)  # (q, k)
         firsts = torch.cat([torch.zeros(1, dtype=torch.long), real.sum(1).cumsum(0)[:-1]]).tolist()
         spans = [_spans(inputs[at], row[0].text, item) for at, row, item in zip(firsts, passages, batch, strict=True)]
-        starts, ends, there = _span_grids(spans, real.shape[1])
-        loss = dpr_reader_loss(*grids, relevance, starts, ends, there, real) / len(batch)
-        return loss, {"first": _first(relevance, real)}
+        told = [part.to(start.device) for part in (*_span_grids(spans, real.shape[1]), real)]
+        loss = dpr_reader_loss(*grids, relevance, *told) / len(batch)
+        return loss, {"first": _first(relevance, told[-1])}
 
     fit(model, loss_of, config.optimisation, folder=folder, progress=progress, name="extractive reader")
     return teacher
+
+
+def _reader_from(start: DualEncoder, seed: int) -> DPRReader:
+    """A reader whose BERT is the start's and whose two heads are fresh."""
+    sizes = start.question_tower.config.to_dict()
+    known = {name: sizes[name] for name in DPRConfig().to_dict() if name in sizes and name != "model_type"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DPRReader(DPRConfig(**known, projection_dim=0))
+    tower = model.span_predictor.encoder.bert_model
+    left = tower.load_state_dict(start.question_tower.state_dict(), strict=False)
+    if left.unexpected_keys or any("pooler" not in name for name in left.missing_keys):
+        raise KitError("extractive reader: start", "a BERT", type(start.question_tower).__name__)
+    return model.to(start.device)
 
 
 def save_cross_encoder(teacher: CrossEncoder, directory: str | Path) -> None:
@@ -165,6 +174,11 @@ def _spans(given: Any, text: str, item: Labelled) -> list[tuple[int, int]]:
             if within:
                 found.append((given.text_starts + within[0], given.text_starts + within[-1]))
     return found[:SPANS]
+
+
+def _grid(values: Tensor, cells: Tensor) -> Tensor:
+    """The values of the passages that are there, in their cells; 0 in the others."""
+    return values.new_zeros(cells.shape).masked_scatter(cells.to(values.device), values)
 
 
 def _span_grids(spans: Sequence[Sequence[tuple[int, int]]], k: int) -> tuple[Tensor, Tensor, Tensor]:

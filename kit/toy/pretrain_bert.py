@@ -22,12 +22,12 @@ from kit.toy.world import DATA, load_kinds
 from kit.types import Passage
 from kit.warm_up import warm_up
 
-BATCH = 96  # passages
-EACH = 3  # of one entity
+BATCH = 128  # passages
+EACH = 2  # of one entity
 
 
-def initial_bert(*, seed: int = 0, d_model: int = 128, layers: int = 2) -> DualEncoder:
-    """A BERT of FiD-KD's kind (shared, masked mean, 1/sqrt(d)) of about a million parameters, before its first step."""
+def initial_bert(*, seed: int = 0, d_model: int = 256, layers: int = 1) -> DualEncoder:
+    """A BERT of FiD-KD's kind (shared, masked mean, 1/sqrt(d)) of 2.5 million parameters, before its first step."""
     tokenizer = bert_tokenizer()
     config = BertConfig(
         vocab_size=-(-len(tokenizer) // 8) * 8,
@@ -35,7 +35,7 @@ def initial_bert(*, seed: int = 0, d_model: int = 128, layers: int = 2) -> DualE
         num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=4 * d_model,
-        max_position_embeddings=256,
+        max_position_embeddings=128,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         initializer_range=0.05,
@@ -64,9 +64,7 @@ def pretrain_bert(
     encoder = initial_bert(seed=seed)
     optimisation = Optimisation(
         steps,
-        rate=1e-3,
-        embedding_rate=3,
-        warm_up=100,
+        rate=3e-4, embedding_rate=30, warm_up=50,
         schedule="hold",
         fall=0.4,
         final=0.02,
@@ -79,11 +77,11 @@ def pretrain_bert(
 def main(
     out: Annotated[Path, typer.Option(help="where the pre-trained BERT is written")] = DATA / "bert",
     work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = Path("runs/toy-bert"),
-    steps: Annotated[int, typer.Option(help="steps of 96 passages")] = 4000,
+    steps: Annotated[int, typer.Option(help="steps of 128 passages")] = 2000,
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Pre-train the toy BERT on imagined passages. Example: python -m kit.toy.pretrain_bert --steps 4000"""
+    """Pre-train the toy BERT on imagined passages. Example: python -m kit.toy.pretrain_bert --steps 2000"""
     if threads:
         torch.set_num_threads(threads)
     encoder, training = pretrain_bert(steps, seed=seed, folder=work)
