@@ -50,7 +50,7 @@ class Distillation:
 # is 64 questions over all processes. FiD-KD's retriever: the README's recipe.
 READER_TRAINING = {
     "quick": ReaderTraining(
-        Optimisation(steps=200, rate=4e-4, embedding_rate=4, warm_up=20, precision="no"), questions=6, n_context=10
+        Optimisation(steps=100, rate=2e-4, embedding_rate=4, warm_up=10), questions=6, n_context=10
     ),
     "base": ReaderTraining(
         Optimisation(steps=10_000, rate=1e-4, schedule="constant", weight_decay=0.0, betas=(0.9, 0.999), accumulate=64,
@@ -64,7 +64,7 @@ READER_TRAINING = {
     ),
 }  # fmt: skip
 DISTILLATION = {
-    "quick": Distillation(Optimisation(steps=200, rate=1e-3, warm_up=20), questions=24, passages=12),
+    "quick": Distillation(Optimisation(steps=120, rate=3e-4, embedding_rate=10, warm_up=10), questions=16, passages=8),
     "fid-kd": Distillation(
         Optimisation(steps=20_000, rate=1e-4, warm_up=1000, final=0.34, weight_decay=0.1, betas=(0.9, 0.999),
                      accumulate=16, precision="bf16", save_every=500, evaluate_every=500),

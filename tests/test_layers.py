@@ -13,15 +13,20 @@ PACKAGE = Path(__file__).parent.parent / "kit"
 # Each layer imports itself and those above it in this list. Within a layer imports may not go in circles.
 LAYERS = [
     ["types", "text"],
-    ["records", "corpus", "answers", "agreement", "statistics", "trec", "data", "validation", "metrics"],
-    ["ranking_losses", "losses", "aggregation", "position_bias", "length_buckets", "attention", "weights", "families"],
-    ["vectors", "index", "bm25", "downloads", "checkpoints", "reader_text", "reader_files", "answer_likelihood"],
-    ["reading", "reader", "encoder_files", "encoder", "retrieve"],
-    ["fit", "train", "warm_up", "teacher_scores", "cross_encoders", "teachers", "contrastive", "topic_batches"],
-    ["toy", "rounds", "recipes"],
-    ["quickstart", "plots", "doctor", "bench", "recipe_table"],
-    ["report", "widgets"],
-    ["cli", "__main__"],
+    ["records", "corpus", "data", "answers", "agreement", "metrics", "statistics", "trec", "validation"],
+    ["ranking_losses", "losses"],
+    ["downloads", "weights", "families", "checkpoints", "vectors", "index", "bm25"],
+    ["position_bias", "length_buckets", "aggregation", "attention"],
+    ["encoder_files", "encoder", "retrieve"],
+    ["reader_text", "reader_files", "answer_likelihood", "reading", "reader"],
+    ["fit", "train", "warm_up", "contrastive", "topic_batches"],
+    ["teacher_scores", "teacher_triples", "cross_encoders", "teachers"],
+    ["toy"],
+    ["rounds", "recipes", "recipe_table"],
+    ["quickstart", "doctor", "bench"],
+    ["plot_style", "shading", "result_plots", "plots"],
+    ["page", "report_files", "report_story", "report_results", "report"],
+    ["cli"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 HEAVY = {"faiss": {"index"}, "ipywidgets": {"widgets"}, "anywidget": {"widgets"}, "bm25s": {"bm25"}}

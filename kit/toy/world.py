@@ -237,14 +237,14 @@ def _all_entities(kinds: Mapping[str, Kind], pools: Pools, generated: int, rng: 
         for kind in kinds.values()
         for number, (name, facts) in enumerate(kind.rows)
     ]
-    taken = {entity.name for entity in entities}
+    taken = {entity.name.split()[-1] for entity in entities}
     names = list(kinds)
     while generated:
         kind = kinds[names[generated % len(names)]]
         name = generate_name(kind, pools, rng)
-        if name in taken:
+        if name.split()[-1] in taken:  # no two made-up people share a surname
             continue
-        taken.add(name)
+        taken.add(name.split()[-1])
         entities.append(generate_entity(kind, name, f"{kind.name}-made-{generated}", pools, rng))
         generated -= 1
     return entities
