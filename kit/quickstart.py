@@ -32,9 +32,9 @@ from kit.toy.counterfactual import counterfactual_questions
 from kit.toy.world import DATA, ToyWorld, build_world
 from kit.types import Passage, Question, ScoreTable, written_aside
 
-PLAN = Plan(read_questions=1000, score_questions=2000)
+PLAN = Plan(read_questions=1000, score_questions=2500)
 FEW = 3  # passages of the evidence experiment
-SAMPLE = 400  # questions of the smaller measurements
+SAMPLE = 300  # questions of the smaller measurements
 
 
 def run_quickstart(

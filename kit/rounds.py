@@ -37,9 +37,9 @@ class Plan:
     aggregation: str = "fid_kd"
     retrieved: int = 20  # passages kept of each question
     read: int = 10  # passages read where exact match is measured
-    scored: int = 12  # passages that the teacher scores for each training question: the best retrieved ones,
-    drawn: int = 4  # and so many drawn from the whole corpus: without them a student forgets what is far off
-    score_questions: int | None = None  # training questions scored in a round; None: all
+    scored: int = 8  # passages that the teacher scores for each training question: the best retrieved ones,
+    drawn: int = 2  # and so many drawn from the whole corpus: without them a student forgets what is far off
+    score_questions: int | None = None  # training questions scored in a round, others in the next; None: all
     read_questions: int | None = None  # test questions read in a round; None: all
     ks: tuple[int, ...] = (1, 5, 20)
     seed: int = 0
@@ -97,7 +97,7 @@ def run_rounds(
             results.append(_round(0, folder / "round-0", tables["test"], test, corpus, em, plan))
             say(_line(results[-1]))
         say(f"round {number}: scoring passages, distilling")
-        scores = _teacher_scores(here, reader, train, corpus, tables["train"], plan, progress)
+        scores = _teacher_scores(number, here, reader, train, corpus, tables["train"], plan, progress)
         dense = _distilled(here, encoder, train, corpus, scores, plan, progress)
         tables = _retrieve(here, dense, train, test, plan)
         em = measure(here / "test", reader, test, corpus, tables["test"], plan, progress)
@@ -193,6 +193,7 @@ def _trained_reader(
 
 
 def _teacher_scores(
+    number: int,
     here: Path,
     reader: FiDReader,
     train: Sequence[Question],
@@ -203,7 +204,7 @@ def _teacher_scores(
 ) -> ScoreTable:
     path = here / "teacher.parquet"
     if not path.exists():
-        asked = _some(train, plan.score_questions, plan.seed)
+        asked = _share(train, plan.score_questions, number, plan.seed)
         found = table.select([question.id for question in asked]).top(plan.scored)
         found = with_drawn_passages(found, corpus, plan.drawn, plan.seed)
         scores = FiDAttention(reader, plan.aggregation).score(asked, corpus, found, progress=progress)
@@ -267,3 +268,12 @@ def _some(questions: Sequence[Question], count: int | None, seed: int) -> list[Q
     if count is None or count >= len(questions):
         return list(questions)
     return random.Random(f"some-{seed}").sample(list(questions), count)
+
+
+def _share(questions: Sequence[Question], count: int | None, number: int, seed: int) -> list[Question]:
+    """The questions of round `number` (from 1): the next `count` of them in an order drawn once, over and over."""
+    if count is None or count >= len(questions):
+        return list(questions)
+    order = random.Random(f"share-{seed}").sample(list(questions), len(questions))
+    start = (number - 1) * count
+    return [order[place % len(order)] for place in range(start, start + count)]

@@ -58,7 +58,7 @@ class FiDAttention:
     One encoder pass a passage and one decoder step (for aggregations over all answer tokens: one decoder pass over the
     question's target or first answer; "fid_kd" needs no answer). `batch_size` questions go together, each with its
     `n_context` best passages in the table (all if None). "fid_kd" scores are means of logits that T5 does not scale:
-    no bounds, and a standard deviation over the passages of a question of 9.5 on a toy reader, nearly one-hot after a
+    no bounds, and a standard deviation over the passages of a question of 7.4 on the toy reader, nearly one-hot after a
     softmax (FiD-KD takes it so, at temperature 1). Source: FiD-KD (2021), section 3.2; Atlas (2022), section 2.2.
     """
 

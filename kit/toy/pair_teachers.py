@@ -1,7 +1,7 @@
 """Toy-scale teachers that see question and passage together: a BERT_Cat cross-encoder, and DPR's extractive reader.
 
-Both start from the toy BERT, learn from passages that hold the answer and passages that do not, in a minute or two, and
-are written in the layout of the released checkpoints, so that `kit.checkpoints` loads them as it loads those.
+Both start from the toy BERT, learn from passages that hold the answer and passages that do not, in minutes, and are
+written in the layout of the released checkpoints, so that `kit.checkpoints` loads them as it loads those.
 Source: Hofstaetter et al. 2020 (RankNet on a positive and its negatives); DPR (Karpukhin et al. 2020), section 6.1.
 """
 
@@ -42,7 +42,7 @@ class PairTraining:
     negatives: int = 3
 
 
-QUICK = PairTraining(Optimisation(steps=300, rate=5e-4, embedding_rate=2, warm_up=30))
+QUICK = PairTraining(Optimisation(steps=800, rate=5e-4, embedding_rate=2, warm_up=30))  # 300 are too few
 
 
 def train_cross_encoder(
