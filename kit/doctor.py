@@ -191,7 +191,7 @@ def check_disk() -> Check:
 
 def check_toy_models() -> Check:
     """The toy models that quickstart and the notebooks begin from."""
-    from kit.toy.world import DATA
+    from kit.toy.facts import DATA
 
     missing = [name for name in ("t5", "bert") if not (DATA / name / "config.json").is_file()]
     if missing:

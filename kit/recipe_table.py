@@ -29,7 +29,8 @@ from kit.retrieve import BM25, DenseRetriever
 from kit.rounds import with_drawn_passages
 from kit.teachers import Teacher
 from kit.toy import pair_teachers
-from kit.toy.world import DATA, ToyWorld, build_world
+from kit.toy.facts import DATA
+from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
 from kit.types import KitError, Question, ScoreTable, written_aside
 
@@ -42,8 +43,8 @@ class Sizes:
 
     questions: int = 2000  # training questions
     test: int | None = None  # test questions; None: all
-    listed: int = 12  # BM25's passages of a training question,
-    drawn: int = 4  # and so many drawn from the whole corpus, for teachers to score
+    listed: int = 8  # BM25's passages of a training question,
+    drawn: int = 2  # and so many drawn from the whole corpus, for teachers to score
     steps: int | None = None  # of every recipe; None: its own
     reader: ReaderTraining = READER_TRAINING["quick"]
     pairs: pair_teachers.PairTraining = pair_teachers.QUICK

@@ -120,8 +120,8 @@ def _adamw(steps: int, rate: float, **options: Any) -> Optimisation:
     return Optimisation(steps, rate, **given)
 
 
-_QUICK = Optimisation(steps=200, rate=1e-3, warm_up=20)  # [K] the toy's, for every recipe
-_LISTS = DISTILLATION["quick"]  # [K] 24 questions x 12 passages
+_LISTS = DISTILLATION["quick"]  # [K] the toy's, measured with fid-kd: its temperatures are for that teacher
+_QUICK = _LISTS.optimisation  # [K] for every recipe, with batches of about as many passages
 # [C] Atlas's example script: rate, warm-up, weight decay, steps, 64 questions (4 x 16) x 40 passages, temperatures of
 # 0.01 after q.p / sqrt(768), which Contriever's plain q.p takes up in its own. [K] linear (theirs: cosine); the reader
 # stands still and its scores are a table (theirs trains along, the index follows).
@@ -135,7 +135,7 @@ def _atlas(name: str, teacher: str, what: str, toy_temperature: float) -> Recipe
         name, what, "Atlas (Izacard et al. 2022, arXiv 2208.03299), section 2.2",
         teacher, "kl", "contriever", "listwise",
         published=Distillation(_ATLAS, questions=4, passages=40, loss_options=full),
-        toy=replace(_LISTS, loss_options={"teacher_temperature": toy_temperature, "temperature": 1.0}),
+        toy=replace(_LISTS, loss_options={"temperature": 1.0, "teacher_temperature": toy_temperature}),
     )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ _ALL = (
         # were not recovered: [K] temperature 1, 24 passages (the reader's own number), rate 1e-5 (DPR's paper), 16
         # questions, 20,000 steps; [C] DPR's clip 2 and warm-up 1,237.
         published=Distillation(_adamw(20_000, 1e-5, warm_up=1237, clip=2.0), questions=16, passages=24),
-        toy=_LISTS,
+        toy=replace(_LISTS, loss_options={}),
     ),
     Recipe(
         "margin-mse", "The retriever learns by how much a cross-encoder prefers one passage to another.",
@@ -163,7 +163,7 @@ _ALL = (
         # [C] rate 7e-6, no weight decay; [D] 32 pairs a step. Early stopping ended it: [K] 200,000 steps, clip 1, a
         # constant rate (theirs: cosine). Its teacher T2 is the mean of three (`kit.teachers.Ensemble`).
         published=Distillation(_adamw(200_000, 7e-6, schedule="constant"), questions=32, passages=2),
-        toy=Distillation(_QUICK, questions=128, passages=2),
+        toy=Distillation(_QUICK, questions=64, passages=2),
     ),
     Recipe(
         "dpr", "The retriever learns from labels: the passage with the answer against a hard one and the batch.",
@@ -171,7 +171,7 @@ _ALL = (
         # [C] rate 2e-5 (paper 1e-5), warm-up 1,237, clip 2, 40 epochs of 58,880 questions at 128 = 18,400 steps, one
         # hard negative; [M] linear. All 128 on one device (theirs: 8 with 16 each): negatives are those of a process.
         published=InBatch(_adamw(18_400, 2e-5, warm_up=1237, clip=2.0), questions=128, negatives=1),
-        toy=InBatch(_QUICK, questions=96, negatives=1),
+        toy=InBatch(_QUICK, questions=64, negatives=1),
     ),
     Recipe(
         "tas-b", "Margin-MSE on batches of one topic, pairs balanced over margins, a second teacher for the batch.",
@@ -192,7 +192,7 @@ _ALL = (
         # As the other three, but a teacher's temperature of 1; [K] the whole answer at once, as in the EMDR2 paper (its
         # formula [M]; Atlas's code: each token by itself).
         published=Distillation(_ATLAS, questions=4, passages=40, loss_options={"temperature": _ATLAS_STUDENT}),
-        toy=_LISTS,
+        toy=replace(_LISTS, loss_options={}),
     ),
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
@@ -239,7 +239,9 @@ def train_recipe(
             wanted = "a second teacher, which scores the passages of a batch while training goes on"
             raise KitError(f"recipe {recipe.name!r}", wanted, "none")
         return train_topic_balanced(encoder, questions, corpus, table, second, config, **run)
-    loss = recipe.loss if recipe.loss in LOSSES else RECIPE_LOSSES[recipe.loss]
+    loss = recipe.loss
+    if loss != "kl":  # `distil` hands the options of its configuration to `kl` alone
+        loss = partial(RECIPE_LOSSES[loss], **config.loss_options)
     return distil(encoder, questions, corpus, table, loss, config, **run)
 
 

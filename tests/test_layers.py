@@ -1,4 +1,4 @@
-"""The folder's order: modules import lower layers only, heavy packages stay where they belong, `import kit` is quick."""
+"""The folder's order: modules import lower layers only, and heavy packages stay where they belong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAYERS = [
     ["teacher_scores", "teacher_triples", "cross_encoders", "teachers"],
     ["toy"],
     ["rounds", "recipes", "recipe_table"],
-    ["quickstart", "doctor", "bench"],
+    ["story", "quickstart", "doctor", "bench"],
     ["plot_style", "shading", "result_plots", "plots"],
     ["page", "report_files", "report_story", "report_results", "report"],
     ["cli"],

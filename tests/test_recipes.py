@@ -106,6 +106,17 @@ def test_teacher_and_loss_are_separate_choices(small_encoder, asked, corpus, tab
     assert len(training.losses) == 2
 
 
+def test_the_options_of_every_loss_count(small_encoder, asked, corpus, table):
+    losses = []
+    for temperature in (1.0, 50.0):
+        small = replace(SMALL["listwise"], loss_options={"temperature": temperature})
+        recipe = replace(RECIPES["atlas-emdr2"], toy=small)
+        student = student_of(recipe, small_encoder)
+        row = train_recipe(recipe, student, asked, corpus, table, ByAnswer(), steps=1, progress=False).losses[0]
+        losses.append(row["loss"])
+    assert losses[0] != pytest.approx(losses[1], abs=1e-6)
+
+
 def test_a_table_of_scores_serves_as_the_teacher(small_encoder, asked, corpus, table):
     scores = ByAnswer().score(asked, corpus, table)
     recipe = replace(RECIPES["rdr"], toy=SMALL["listwise"])
@@ -145,10 +156,9 @@ def test_what_is_missing_or_too_much_is_said(small_encoder, asked, corpus, table
 
 
 def test_steps_and_seed_are_changed_and_the_warm_up_with_them():
-    config = RECIPES["fid-kd"].config("toy", steps=50, seed=7)
-    how = RECIPES["fid-kd"].toy.optimisation
-    assert (how.steps, how.warm_up) == (200, 20)
-    assert (config.optimisation.steps, config.optimisation.warm_up, config.optimisation.seed) == (50, 5, 7)
+    small = Distillation(Optimisation(steps=200, rate=1e-3, warm_up=20))
+    config = replace(RECIPES["rdr"], toy=small).config("toy", steps=50, seed=7)
+    assert config == replace(small, optimisation=Optimisation(steps=50, rate=1e-3, warm_up=5, seed=7))
     assert RECIPES["tas-b"].config("published") == RECIPES["tas-b"].published
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from kit.metrics import has_answer
 from kit.toy.counterfactual import counterfactual_questions, make_exercise
+from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer, vocabulary, words_of
-from kit.toy.world import SPLITS, ToyWorld, build_world, load_kinds
+from kit.toy.world import SPLITS, ToyWorld, build_world
 
 
 @pytest.fixture(scope="module")

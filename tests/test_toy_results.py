@@ -14,7 +14,7 @@ from kit.types import KitError, Passage, Question, ScoreTable
 
 def write_run(folder, hits):
     """A run of two questions: BM25 finds none first, round 1 finds `hits` of them first."""
-    passages = [Passage("1", "a", "right"), Passage("2", "b", "wrong")] + [Passage(str(n), "c", "no") for n in range(3, 23)]
+    passages = [Passage("1", "a", "right"), *(Passage(str(n), "b", "wrong") for n in range(2, 23))]
     questions = [Question("q1", "?", ("right",)), Question("q2", "??", ("right",))]
     save_passages(folder / "passages.tsv", passages)
     save_questions(folder / "questions.test.jsonl", questions)

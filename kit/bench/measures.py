@@ -154,7 +154,7 @@ def measure_encoder(size: Size, device: torch.device, seed: int) -> list[Measure
     )
     tokens = int(lengths.sum())
     return [
-        Measure("embedding passages", size.passages / ours, "passages/s", "in batches of like length, float32, tokenized before"),
+        Measure("embedding passages", size.passages / ours, "passages/s", "batches of like length, float32, tokenized"),
         Measure("embedding tokens", tokens / ours, "tokens/s", f"{tokens / size.passages:.0f} tokens a passage"),
         Measure("encoder: like lengths together", plain / ours, "times", "all padded to the longest passage"),
     ]

@@ -62,7 +62,7 @@ def checkpoint(name: str) -> str:
 
     if name not in TOY:
         return name
-    from kit.toy.world import DATA
+    from kit.toy.facts import DATA
 
     folder = DATA / TOY[name]
     if not folder.is_dir():

@@ -1,7 +1,8 @@
-"""The toy: a small encyclopaedia of real and made-up facts, its words, and two small models pre-trained on such text."""
+"""The toy: a small encyclopaedia of real and made-up facts, its words, and two small models pre-trained on it."""
 
 from __future__ import annotations
 
-from kit.toy.world import DATA, ToyWorld, build_world
+from kit.toy.facts import DATA
+from kit.toy.world import ToyWorld, build_world
 
 __all__ = ["DATA", "ToyWorld", "build_world"]

@@ -16,9 +16,9 @@ from transformers import BertConfig
 from kit.encoder import DualEncoder
 from kit.fit import Optimisation, Training
 from kit.toy.counterfactual import imagine, write_passage
+from kit.toy.facts import DATA, load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import bert_tokenizer
-from kit.toy.world import DATA, load_kinds
 from kit.types import Passage
 from kit.warm_up import warm_up
 
@@ -60,11 +60,16 @@ def imagined_passages(rng: random.Random) -> list[Passage]:
 def pretrain_bert(
     steps: int, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True
 ) -> tuple[DualEncoder, Training]:
-    """The toy BERT as a `DualEncoder`, and how it was trained. Goes on from a checkpoint in `folder`."""
+    """The toy BERT as a `DualEncoder`, and how it was trained. Goes on from a checkpoint in `folder`.
+
+    2,000 steps took 13 minutes on two CPU cores that others used as well.
+    """
     encoder = initial_bert(seed=seed)
     optimisation = Optimisation(
         steps,
-        rate=3e-4, embedding_rate=30, warm_up=50,
+        rate=3e-4,
+        embedding_rate=30,
+        warm_up=50,
         schedule="hold",
         fall=0.4,
         final=0.02,

@@ -1,4 +1,4 @@
-"""The toy's results over several seeds, as a Markdown table: `python -m kit.toy.results runs/seed-* > docs/toy-results.md`.
+"""The toy's results over several seeds, as Markdown: `python -m kit.toy.results runs/seed-*`.
 
 Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,7 +62,7 @@ def _recall_rows(ranks: Sequence[dict[str, np.ndarray]]) -> Any:
 
 def _difference_rows(ranks: Sequence[dict[str, np.ndarray]]) -> Any:
     rounds = [name for name in ranks[0] if name.startswith("round")]
-    for start, end in [("BM25", rounds[-1]), *zip(rounds, rounds[1:], strict=False)]:
+    for start, end in [("BM25", rounds[-1]), *pairwise(rounds)]:
         for k in KS:
             tests = [paired_test(run[start] <= k, run[end] <= k, samples=2000) for run in ranks]
             cells = [_difference(test) for test in tests]

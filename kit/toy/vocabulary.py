@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from kit.toy.facts import load_kinds
 from kit.toy.names import ADJECTIVES, FIRST_NAMES, NOUNS, make_pools
-from kit.toy.world import load_kinds
 
 T5_SPECIAL = ("<pad>", "</s>", "<unk>", "<extra_id_0>")
 BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
