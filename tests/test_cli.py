@@ -89,7 +89,7 @@ def place(tmp_path_factory, world):
     (folder / "notes" / "the nile.txt").write_text("The Nile flows to the sea.\n" * 25)
     (folder / "quiz.csv").write_text('question,answers\nWhere does the Nile flow?,"sea|the sea"\n')
     patch = pytest.MonkeyPatch()
-    patch.setattr("kit.toy.world.DATA", folder / "models")
+    patch.setattr("kit.toy.facts.DATA", folder / "models")
     with chdir(folder):
         yield folder
     patch.undo()

@@ -98,7 +98,7 @@ def train(
     config = DISTILLATION[named("--preset", preset, DISTILLATION)]
     given = {"steps": steps, "rate": rate, "accumulate": accumulate, "precision": precision, "seed": seed}
     given |= {"evaluate_every": evaluate_every, "save_every": save_every}
-    config = changed(config, questions=batch, passages=n_context, loss_options=options)
+    config = changed(config, questions=batch, passages=n_context, loss_options={**config.loss_options, **options})
     config = changed(config, optimisation=optimised(config.optimisation, **given))
     encoder = load_encoder(model, own_device(device), "float32", tokenizer, family, passage_model)
     training = distil(
