@@ -1,0 +1,30 @@
+"""The README's Python runs as it stands, and its marked commands are there for .ci/run to take."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_python_runs(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("mark", "last"), [("quickstart", ".venv/bin/kit quickstart"), ("test", ".venv/bin/pytest")])
+def test_its_commands_are_marked(mark, last):
+    command = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```\n<!-- end -->", README, re.S)
+    assert command and command[1].splitlines()[-1] == last
+
+
+def test_every_file_it_names_is_there():
+    named = re.findall(r"`((?:docs|tests|data|notebooks|kit)/[\w./-]+)`", README)
+    assert named and [name for name in named if not (ROOT / name).exists()] == []
