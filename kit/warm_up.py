@@ -31,7 +31,7 @@ def inverse_cloze(passage: Passage, rng: random.Random) -> tuple[str, Passage]:
 
     >>> passage = Passage("1", "Nile", "The Nile is a river. It ends in the sea.")
     >>> inverse_cloze(passage, random.Random(1))[0]
-    'Nile is a river.'
+    'The Nile river.'
     """
     sentences = re.split(r"(?<=[.!?])\s+", passage.text.strip())
     chosen = rng.randrange(len(sentences))

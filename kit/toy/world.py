@@ -133,8 +133,10 @@ def render_passage(
         pair = [entity.name, rng.choice(others).name]
         rng.shuffle(pair)
         text = mention.format(name=pair[0], other=pair[1])
-        sentences.append([text])
         count += len(text.split())
+        if count > words[1]:
+            break
+        sentences.append([text])
     rng.shuffle(sentences)
     return " ".join(text[0].upper() + text[1:] for group in sentences for text in group)
 
