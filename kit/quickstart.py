@@ -33,7 +33,7 @@ from kit.toy.facts import DATA
 from kit.toy.world import ToyWorld, build_world
 from kit.types import Passage, Question, ScoreTable
 
-PLAN = Plan(read_questions=1000, score_questions=2500)
+PLAN = Plan(read_questions=700, score_questions=2500)
 FEW = 3  # passages of the evidence experiment
 SAMPLE = 300  # questions of the smaller measurements
 

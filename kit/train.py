@@ -130,14 +130,18 @@ class CandidateScores(nn.Module):
     def forward(
         self,
         questions: tuple[Int[Tensor, "q t"], Bool[Tensor, "q t"]],
-        passages: tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]],
+        passages: Sequence[tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]],
+        order: Int[Tensor, " x"],
         cells: Bool[Tensor, "q k"],
     ) -> Float[Tensor, "q k"]:
-        """Scores where `cells` has a passage (`passages` lists them row by row), 0 elsewhere."""
+        """Scores where `cells` has a passage, 0 elsewhere.
+
+        `passages` come in parts of like length; `order` says where each passage stands in `cells`, read row by row.
+        """
         asked = self.encoder.embed(*questions, side="question")  # (q, d)
-        found = self.encoder.embed(*passages, side="passage")  # (x, d)
+        found = torch.cat([self.encoder.embed(*part, side="passage") for part in passages])  # (x, d)
         grid = found.new_zeros(*cells.shape, found.shape[-1])  # (q, k, d)
-        grid[cells] = found
+        grid[cells] = found[order.argsort()]
         return self.encoder.score(asked, grid)
 
 
@@ -181,7 +185,7 @@ def distil(
         read = [encoder.family.write_passage(corpus[i]) for row in ids for i in row]
         student = model(
             encoder.padded(encoder.token_ids(written, "question"), "question"),
-            encoder.padded(encoder.token_ids(read, "passage"), "passage"),
+            *passages_by_length(encoder, read),
             cells.to(encoder.device),
         )
         teacher, cells = teacher.to(student.device), cells.to(student.device)
@@ -192,6 +196,17 @@ def distil(
         CandidateScores(encoder), loss_of, config.optimisation,
         folder=folder, evaluate=evaluate, best=best, seen=seen, progress=progress, name=f"distilling ({loss})",
     )  # fmt: skip
+
+
+def passages_by_length(
+    encoder: DualEncoder, written: Sequence[Any], size: int = 32
+) -> tuple[list[tuple[Tensor, Tensor]], Int[Tensor, " x"]]:
+    """Ids and masks of passages in parts of `size`, shortest first, so that little is padded; and their order (x,)."""
+    ids = encoder.token_ids(written, "passage")
+    order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+    parts = [order[start : start + size] for start in range(0, len(order), size)]
+    tokens = [encoder.padded([ids[place] for place in part], "passage") for part in parts]
+    return tokens, torch.tensor(order, device=encoder.device)
 
 
 def candidates(

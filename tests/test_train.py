@@ -19,6 +19,7 @@ from kit.train import (
     candidates,
     distil,
     draw,
+    passages_by_length,
     train_reader,
 )
 from kit.types import KitError, Question, ScoreTable
@@ -109,12 +110,9 @@ def test_candidate_scores_are_those_of_single_passages(small_encoder, asked, cor
     family = small_encoder.family
     questions = [family.write_question(q.text) for q in asked[:2]]
     passages = [family.write_passage(corpus[i]) for row in ids for i in row]
-    tokens = {
-        side: small_encoder.padded(small_encoder.token_ids(written, side), side)
-        for side, written in (("question", questions), ("passage", passages))
-    }
+    tokens = small_encoder.padded(small_encoder.token_ids(questions, "question"), "question")
     with torch.no_grad():
-        scores = CandidateScores(small_encoder)(tokens["question"], tokens["passage"], cells)
+        scores = CandidateScores(small_encoder)(tokens, *passages_by_length(small_encoder, passages, size=2), cells)
     asked_vectors = small_encoder.encode_questions([q.text for q in asked[:2]])
     for row, names in enumerate(ids):
         vectors = small_encoder.encode_passages([corpus[name] for name in names])
