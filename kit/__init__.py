@@ -22,7 +22,7 @@ _HOMES = {
     "train": ("train_reader", "distil"),
     "rounds": ("run_rounds",),
 }
-_MODULES = ("losses", "metrics", "teachers", "toy", "plots")
+_MODULES = ("data", "losses", "metrics", "teachers", "toy", "plots")
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [*_HOME_OF, *_MODULES]
 
