@@ -43,7 +43,7 @@ def results_table(folders: Sequence[Path]) -> str:
         [
             "## Answer recall on the test questions, whole corpus (95% bootstrap interval over questions)",
             _table(["retriever", "k", *names, "mean"], list(_recall_rows(ranks))),
-            "## Differences in recall, in points (paired bootstrap over questions, 95% interval, p)",
+            "## Differences in recall, in points (95% bootstrap interval over questions; p of a randomisation test)",
             _table(["from", "to", "k", *names], list(_difference_rows(ranks))),
             "## The reader, its attention, the evidence experiment",
             _table(["figure", *names, "mean"], list(_figure_rows(figures))),

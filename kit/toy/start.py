@@ -1,7 +1,7 @@
 """The toy T5 before its first step: its size, and weights from which reading is learned in minutes instead of hours.
 
-A T5 of this size with T5's own initialisation learns to copy a name only after hundreds of thousands of passages. Here
-it starts with heads that compare words, heads that look at the neighbours, and a cross-attention that copies what it
+With T5's own initialisation a T5 of this size is slow to learn to copy a name. Here it starts with heads that compare
+words, heads that look at the neighbours, and a cross-attention that copies what it
 looks at: a start in the sense of mimetic initialisation (Trockman & Kolter 2023), and still to be trained.
 """
 
