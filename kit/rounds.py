@@ -225,7 +225,8 @@ def _distilled(
     """The student's retriever; `encoder` has the trained weights afterwards."""
     from kit.encoder import DualEncoder
     from kit.index import build_index
-    from kit.retrieve import DenseRetriever, embed_corpus
+    from kit.retrieve import DenseRetriever
+    from kit.retrieve.dense import embed_corpus
 
     if (here / "retriever").exists():
         trained = DualEncoder.from_pretrained(here / "retriever", device=str(encoder.device))

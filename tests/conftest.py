@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from kit.corpus import Corpus
+from kit.data import Corpus
 from kit.encoder import DualEncoder
 from kit.reader import FiDReader
 from kit.toy.start import initial_t5

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kit.agreement import agreement, entropy
+from kit.metrics import agreement
+from kit.metrics.table_agreement import entropy
 from kit.types import KitError, ScoreTable
 
 NAN = float("nan")

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from kit.answers import exact_match, f1, has_answer, normalize_answer, searchable
+from kit.metrics import exact_match, f1, has_answer, normalize_answer
+from kit.metrics.answers import searchable
 from kit.types import KitError
 
 GOLDEN = json.loads((pathlib.Path(__file__).parent / "golden/evaluation/strings.json").read_text(encoding="utf-8"))

@@ -7,8 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from kit.aggregation import AGGREGATIONS, Aggregation, aggregate_layers
-from kit.attention import capture_cross_attention, cross_attention_scores, evaluation, observed
+from kit.attention import AGGREGATIONS, Aggregation, capture_cross_attention, cross_attention_scores
+from kit.attention.aggregation import aggregate_layers
+from kit.attention.capture import evaluation, observed
 from kit.reader import FiDReader
 from kit.types import KitError
 

@@ -1,4 +1,4 @@
-"""kit.checkpoints and kit.weights: strict loading, teachers' files, tokenizers."""
+"""kit.checkpoints and kit.checkpoints.weights: strict loading, teachers' files, tokenizers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import transformers
 from safetensors.torch import save_file
 from torch import nn
 
-from kit.checkpoints import FID_READER_KEYS, load_cross_encoder, load_extractive_reader, load_strict, load_tokenizer
+from kit.checkpoints import load_cross_encoder, load_extractive_reader, load_tokenizer
+from kit.checkpoints.layouts import FID_READER_KEYS, load_strict
 from kit.types import KitError
 
 VOCABULARY = Path(__file__).parent / "golden" / "retriever" / "tokenization" / "vocab.txt"

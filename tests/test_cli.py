@@ -22,14 +22,13 @@ from typer.main import get_command
 from kit.cli import app, main
 from kit.cli.own_texts import questions_of
 from kit.cli.start import flat
-from kit.data import load_examples, load_questions, save_passages, save_questions
+from kit.data import load_examples, load_questions, read_run, save_passages, save_questions, write_qrels
 from kit.encoder import DualEncoder
 from kit.index import VectorIndex
 from kit.metrics import answer_recall, exact_match
 from kit.reader import FiDReader
 from kit.toy.start import initial_t5
 from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer
-from kit.trec import read_run, write_qrels
 from kit.types import KitError
 
 FIGURES = {"reader": {"em": {"all": 0.75}}, "rounds": [{"number": 1, "em": 0.5}], "nothing": float("nan")}
@@ -376,7 +375,7 @@ def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(place, walk, 
 
 
 def test_an_error_of_the_kit_itself_keeps_its_traceback(place, monkeypatch):
-    monkeypatch.setattr("kit.validation.validate", lambda path, regex: 1 / 0)
+    monkeypatch.setattr("kit.data.validate", lambda path, regex: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["data", "validate", "toy/test.jsonl"])
 
@@ -385,12 +384,12 @@ def test_ctrl_c_is_one_line_and_130(place, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kit.validation.validate", interrupted)
+    monkeypatch.setattr("kit.data.validate", interrupted)
     assert kit("kit data validate toy/test.jsonl") == Ended(130, "", "kit: stopped\n")
 
 
 def test_a_training_that_is_stopped_goes_on(place, walk, monkeypatch):
-    from kit import train
+    from kit.train import stages as train
 
     line = "kit reader train toy/train.bm25.jsonl --model toy-t5 --out again --batch 2 --n-context 2 --steps 3"
     draw = train.draw
@@ -400,12 +399,12 @@ def test_a_training_that_is_stopped_goes_on(place, walk, monkeypatch):
             raise KeyboardInterrupt
         return draw(items, size, number, seed)
 
-    monkeypatch.setattr("kit.train.draw", stopped)
+    monkeypatch.setattr("kit.train.stages.draw", stopped)
     ended = kit(f"{line} --save-every 1")
     assert ended.code == 130 and not (place / "again").exists()
     told = "kit: stopped: at step 2; the same command goes on from the last checkpoint in again.training"
     assert ended.err.splitlines()[-1] == told
-    monkeypatch.setattr("kit.train.draw", draw)
+    monkeypatch.setattr("kit.train.stages.draw", draw)
     assert kit(f"{line} --save-every 1").code == 0
     history = json.loads((place / "again.json").read_text())["losses"]
     assert [row["step"] for row in history] == [1, 2, 3] and (place / "again" / "model.safetensors").exists()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from kit.contrastive import InBatch, Labelled, batch_tokens, false_negatives, labelled, train_in_batch
-from kit.fit import Optimisation
 from kit.retrieve import BM25
+from kit.train import InBatch, Optimisation, train_in_batch
+from kit.train.contrastive import Labelled, batch_tokens, false_negatives, labelled
+from kit.train.warm_up import BatchScores
 from kit.types import KitError, Passage, Question, ScoreTable
-from kit.warm_up import BatchScores
 
 TEXTS = {"rome": "In Rome.", "paris": "In Paris.", "bonn": "In Bonn.", "both": "From Rome to Paris."}
 CORPUS = {name: Passage(name, "", text) for name, text in TEXTS.items()}

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from kit.corpus import Corpus, cut_passages, load_passages, save_passages
+from kit.data import Corpus, cut_passages, load_passages, save_passages
 from kit.types import KitError, Passage
 
 PASSAGES = [

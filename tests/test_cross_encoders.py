@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from kit.checkpoints import load_cross_encoder, load_tokenizer
-from kit.cross_encoders import CrossEncoder, ExtractiveReader, best_span
 from kit.losses import kl
+from kit.teachers import CrossEncoder, ExtractiveReader
+from kit.teachers.cross_encoders import best_span
 from kit.types import KitError, Passage, Question, ScoreTable
 
 GOLDEN = Path(__file__).parent / "golden"

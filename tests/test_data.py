@@ -7,8 +7,8 @@ import pathlib
 import numpy as np
 import pytest
 
-from kit.corpus import Corpus
-from kit.data import example_writer, iter_examples, load_examples, load_questions, save_examples, save_questions
+from kit.data import Corpus, iter_examples, load_examples, load_questions, save_examples, save_questions
+from kit.data.examples import example_writer
 from kit.text import reader_input
 from kit.types import KitError, Passage, Question, ScoreTable
 

@@ -1,4 +1,4 @@
-"""kit.downloads: a server of the test that breaks off, knows no ranges or lies; archives; the hub's names."""
+"""Downloads: a server of the test that breaks off, knows no ranges or lies; archives; the hub's names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import huggingface_hub
 import numpy as np
 import pytest
 
-from kit import downloads
-from kit.downloads import download, download_file, resolve, unpack
+from kit.checkpoints import downloads, resolve
+from kit.checkpoints.downloads import download, download_file, unpack
 from kit.types import KitError
 
 

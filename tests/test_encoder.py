@@ -16,8 +16,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from kit.encoder import DualEncoder
-from kit.families import FAMILIES, Family
+from kit.encoder import FAMILIES, DualEncoder, Family
 from kit.types import KitError, Passage
 
 GOLDEN = Path(__file__).parent / "golden" / "retriever"

@@ -1,4 +1,4 @@
-"""kit.encoder_files and kit.families: each released family on a tiny checkpoint of its layout, against transformers."""
+"""Families: each released family on a tiny checkpoint of its layout, against transformers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 import transformers
 from torch import nn
 
-from kit.encoder import DualEncoder
-from kit.families import FAMILIES, detect_family
+from kit.encoder import FAMILIES, DualEncoder
+from kit.encoder.families import detect_family
 from kit.types import KitError, Passage
 
 GOLDEN = Path(__file__).parent / "golden" / "retriever"

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kit.fit import Optimisation, fit
+from kit.train import Optimisation
+from kit.train.fit import fit
 from kit.types import KitError
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from kit.index import VectorIndex, build_index, load_faiss
+from kit.index import VectorIndex, build_index
+from kit.index.search import load_faiss
 from kit.types import KitError
 
 RNG = np.random.default_rng(0)

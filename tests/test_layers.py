@@ -13,23 +13,22 @@ PACKAGE = Path(__file__).parent.parent / "kit"
 # Each layer imports itself and those above it in this list. Within a layer imports may not go in circles.
 LAYERS = [
     ["types", "text"],
-    ["records", "corpus", "data", "answers", "agreement", "metrics", "statistics", "trec", "validation"],
-    ["ranking_losses", "losses"],
-    ["downloads", "weights", "families", "checkpoints", "vectors", "index", "bm25"],
-    ["position_bias", "length_buckets", "aggregation", "attention"],
-    ["encoder_files", "encoder", "retrieve"],
-    ["reader_text", "reader_files", "answer_likelihood", "reading", "reader"],
-    ["fit", "train", "warm_up", "contrastive", "topic_batches"],
-    ["teacher_scores", "teacher_triples", "cross_encoders", "teachers"],
+    ["metrics"],
+    ["data", "losses"],
+    ["checkpoints", "index", "attention"],
+    ["encoder"],
+    ["retrieve", "reader"],
+    ["teachers"],
+    ["train"],
     ["toy"],
-    ["rounds", "recipes", "recipe_table"],
-    ["story", "quickstart", "doctor", "bench"],
-    ["plot_style", "shading", "result_plots", "plots"],
-    ["page", "report_files", "report_story", "report_results", "report"],
+    ["rounds", "recipes"],
+    ["quickstart", "doctor", "bench"],
+    ["plots"],
+    ["report"],
     ["cli"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
-HEAVY = {"faiss": {"index"}, "ipywidgets": {"widgets"}, "anywidget": {"widgets"}, "bm25s": {"bm25"}}
+HEAVY = {"faiss": {"index"}, "ipywidgets": {"widgets"}, "anywidget": {"widgets"}, "bm25s": {"retrieve"}}
 
 
 def modules() -> list[Path]:

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from kit.length_buckets import length_buckets
+from kit.encoder.length_buckets import length_buckets
 from kit.types import KitError
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from kit.losses import LOSSES, dpr_reader_loss, emdr2, in_batch_nll
-from kit.ranking_losses import lambda_loss
+from kit.losses.ranking import lambda_loss
 
 GOLDEN = Path(__file__).parent / "golden" / "losses"
 MATCHMAKER = load_file(GOLDEN / "matchmaker.safetensors")

@@ -8,6 +8,7 @@ import pytest
 import pytrec_eval
 
 from kit import metrics
+from kit.metrics import ranking
 from kit.types import KitError, Passage, Question, ScoreTable
 
 GOLDEN = pathlib.Path(__file__).parent / "golden/evaluation"
@@ -51,7 +52,7 @@ def test_hits_as_the_original_counts_them():
 
 def test_a_passage_is_prepared_once_for_all_its_questions(monkeypatch):
     seen = []
-    monkeypatch.setattr(metrics, "searchable", lambda text, regex: seen.append(text) or text)
+    monkeypatch.setattr(ranking, "searchable", lambda text, regex: seen.append(text) or text)
     metrics.answer_hits(TABLE, QUESTIONS, CORPUS)
     assert sorted(seen) == sorted(passage.text for passage in CORPUS.values())
 

@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from kit.contrastive import Labelled
-from kit.fit import Optimisation
 from kit.recipes import load_teacher
 from kit.retrieve import BM25
 from kit.toy.pair_teachers import (
@@ -19,6 +17,8 @@ from kit.toy.pair_teachers import (
     train_cross_encoder,
     train_extractive_reader,
 )
+from kit.train import Optimisation
+from kit.train.contrastive import Labelled
 from kit.types import Passage, Question
 
 KINDS = {

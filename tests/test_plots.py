@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kit import plots
-from kit.plot_style import GOLD, OTHER, SERIES
-from kit.shading import DARK_PAGE, SHADE, contrast
+from kit.plots.shading import DARK_PAGE, SHADE, contrast
+from kit.plots.style import GOLD, OTHER, SERIES
 from kit.types import KitError
 
 NAN = float("nan")

@@ -8,13 +8,12 @@ import numpy as np
 import pandas
 import pytest
 
-from kit.corpus import load_passages
-from kit.data import load_questions
-from kit.fit import Optimisation
+from kit.data import load_passages, load_questions
 from kit.metrics import answer_recall, exact_match
-from kit.quickstart import gold_on_top, run_quickstart
+from kit.quickstart import run_quickstart
+from kit.quickstart.run import gold_on_top
 from kit.rounds import Plan
-from kit.train import Distillation, ReaderTraining
+from kit.train import Distillation, Optimisation, ReaderTraining
 from kit.types import ScoreTable
 
 PLAN = Plan(

@@ -11,8 +11,8 @@ from torch import nn
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
 from kit.attention import cross_attention_scores
-from kit.position_bias import BIAS_WEIGHT
 from kit.reader import FiDReader
+from kit.reader.position_bias import BIAS_WEIGHT
 from kit.types import KitError, Passage, Question, ScoreTable
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -12,10 +12,11 @@ from safetensors.torch import load_file, save_file
 from test_reader import CORPUS, LABELS, LENGTHS, ORIGINALS, QUESTIONS, TABLE, TOKENIZER, flan, ragged, tiny_t5
 from transformers import AutoTokenizer
 
-from kit import reader_files
-from kit.downloads import RELEASES, Release
-from kit.position_bias import BIAS_WEIGHT, add_cross_attention_bias
+from kit.checkpoints import RELEASES
+from kit.checkpoints.downloads import Release
 from kit.reader import FiDReader
+from kit.reader import files as reader_files
+from kit.reader.position_bias import BIAS_WEIGHT, add_cross_attention_bias
 from kit.types import KitError
 
 # Released readers

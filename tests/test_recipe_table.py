@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kit.fit import Optimisation
-from kit.recipe_table import Sizes, toy_markdown, toy_table, write_between
+from kit.recipes.table import Sizes, toy_markdown, toy_table, write_between
 from kit.toy.pair_teachers import PairTraining
-from kit.train import ReaderTraining
+from kit.train import Optimisation, ReaderTraining
 from kit.types import KitError
 
 TINY = Sizes(

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from kit import records
-from kit.records import file_format, read_records, writing, writing_records
+from kit.data import records
+from kit.data.records import file_format, read_records, writing, writing_records
 from kit.types import KitError
 
 RECORDS = [{"a": 1, "text": 'say "[{,}]" \\ é 日本'}, {}, {"b": [1, {"c": None}], "d": "x" * 50, "e": -1.5e-7}]

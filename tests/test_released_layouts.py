@@ -19,11 +19,11 @@ import transformers
 from safetensors.torch import load_file
 from torch import nn
 
-from kit.cross_encoders import CrossEncoder, ExtractiveReader
-from kit.downloads import RELEASES
+from kit.checkpoints import RELEASES
 from kit.encoder import DualEncoder
-from kit.families import detect_family
+from kit.encoder.families import detect_family
 from kit.reader import FiDReader
+from kit.teachers import CrossEncoder, ExtractiveReader
 from kit.types import Passage, Question, ScoreTable
 
 GOLDEN = Path(__file__).parent / "golden"

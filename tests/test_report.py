@@ -8,10 +8,11 @@ import numpy as np
 import pandas
 import pytest
 
-from kit.report import SECTIONS, write_report
-from kit.report_files import require
-from kit.report_results import gold_above
-from kit.report_story import softmax, story_parts
+from kit.report import write_report
+from kit.report.files import require
+from kit.report.results import gold_above
+from kit.report.story import softmax, story_parts
+from kit.report.write import SECTIONS
 from kit.types import KitError
 
 CITIES = ("France", "Lyon", "Paris", "Gaul", "Seine", "Spain", "Madrid", "Louvre", "Calais", "Brest")

@@ -1,4 +1,4 @@
-"""kit.retrieve and kit.bm25: BM25 by hand and by a slow loop, exact search against numpy, ties, what does not fit."""
+"""kit.retrieve: BM25 by hand and by a slow loop, exact search against numpy, ties, what does not fit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from kit.bm25 import singular, words_of
 from kit.index import build_index
-from kit.retrieve import BM25, DenseRetriever, embed_corpus, exact_search, stable_top
+from kit.index.vectors import write_vectors
+from kit.retrieve import BM25, DenseRetriever
+from kit.retrieve.bm25 import singular, words_of
+from kit.retrieve.dense import embed_corpus, exact_search, stable_top
 from kit.types import KitError, Passage, Question
-from kit.vectors import write_vectors
 
 WORDS = [f"w{n}" for n in range(30)]
 
@@ -171,7 +172,7 @@ def test_stable_top_is_a_stable_sort():
 
 @pytest.mark.parametrize("k", [1, 5, 120, 400])
 def test_exact_search_over_shards_is_numpy_also_in_its_ties(tmp_path, monkeypatch, k):
-    monkeypatch.setattr("kit.retrieve.ROWS_AT_ONCE", 37)
+    monkeypatch.setattr("kit.retrieve.dense.ROWS_AT_ONCE", 37)
     vectors = write_vectors(tmp_path, IDS, VECTORS, shard_size=110, dtype="float32")
     ids, scores = exact_search(VECTORS[:20], vectors, k)
     products = VECTORS[:20] @ VECTORS.T

@@ -9,12 +9,11 @@ import pytest
 
 from kit.data import load_examples
 from kit.encoder import DualEncoder
-from kit.fit import Optimisation
 from kit.index import VectorIndex
 from kit.metrics import answer_recall
 from kit.retrieve import BM25
 from kit.rounds import Plan, run_rounds, with_drawn_passages
-from kit.train import Distillation, ReaderTraining
+from kit.train import Distillation, Optimisation, ReaderTraining
 from kit.types import KitError, ScoreTable
 
 PLAN = Plan(

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kit import statistics
-from kit.statistics import bootstrap_interval, paired_test
+from kit.metrics import bootstrap_interval, paired_test, statistics
 from kit.types import KitError
 
 

@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from kit import teacher_scores
 from kit.data import load_examples, save_examples
-from kit.teacher_scores import looks_squashed, runs, score_cells, score_examples, score_file
-from kit.teacher_triples import iter_teacher_triples, load_teacher_triples
+from kit.teachers import load_teacher_triples, score_examples
+from kit.teachers import scores as teacher_scores
+from kit.teachers.scores import looks_squashed, runs, score_cells, score_file
+from kit.teachers.triples import iter_teacher_triples
 from kit.types import KitError, Passage, Question, ScoreTable
 
 NAN = float("nan")

@@ -9,8 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 
-from kit.aggregation import Aggregation
-from kit.attention import cross_attention_scores
+from kit.attention import Aggregation, cross_attention_scores
 from kit.losses import emdr2, kl
 from kit.reader import FiDReader
 from kit.teachers import (

@@ -9,17 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from kit.fit import Optimisation
 from kit.metrics import answer_hits
 from kit.retrieve import BM25
-from kit.topic_batches import (
-    TopicBalanced,
-    balanced_choice,
-    balanced_pairs,
-    in_batch_margin_mse,
-    topics,
-    train_topic_balanced,
-)
+from kit.train import Optimisation, TopicBalanced, train_topic_balanced
+from kit.train.topic_batches import balanced_choice, balanced_pairs, in_batch_margin_mse, topics
 from kit.types import KitError, Question, ScoreTable
 
 

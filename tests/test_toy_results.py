@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from kit.corpus import save_passages
-from kit.data import save_questions
+from kit.data import save_passages, save_questions
 from kit.toy.results import results_table
 from kit.types import KitError, Passage, Question, ScoreTable
 

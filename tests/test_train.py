@@ -8,20 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from kit.fit import Optimisation
 from kit.retrieve import BM25
-from kit.train import (
-    DISTILLATION,
-    READER_TRAINING,
-    CandidateScores,
-    Distillation,
-    ReaderTraining,
-    candidates,
-    distil,
-    draw,
-    passages_by_length,
-    train_reader,
-)
+from kit.train import DISTILLATION, READER_TRAINING, Distillation, Optimisation, ReaderTraining, distil, train_reader
+from kit.train.stages import CandidateScores, candidates, draw, passages_by_length
 from kit.types import KitError, Question, ScoreTable
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from kit.trec import read_qrels, read_run, read_topics, write_qrels, write_run
+from kit.data import read_qrels, read_run, write_qrels, write_run
+from kit.data.trec import read_topics
 from kit.types import KitError, Question, ScoreTable
 
 TABLE = ScoreTable(

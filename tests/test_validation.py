@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from kit.data import validate
 from kit.types import KitError
-from kit.validation import validate
 
 
 def write_lines(path, *records):

@@ -1,4 +1,4 @@
-"""kit.vectors: what is written comes back, stopped runs go on, and no two encoders' vectors are mixed."""
+"""kit.index.vectors: what is written comes back, stopped runs go on, and no two encoders' vectors are mixed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kit.index import build_index
+from kit.index.vectors import read_vectors, write_vectors
 from kit.types import KitError
-from kit.vectors import read_vectors, write_vectors
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(600, 16)).astype(np.float32)

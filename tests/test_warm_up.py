@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from kit.corpus import Corpus
-from kit.fit import Optimisation
+from kit.data import Corpus
+from kit.train import Optimisation
+from kit.train.warm_up import inverse_cloze, passages_by_title, warm_up
 from kit.types import KitError, Passage
-from kit.warm_up import inverse_cloze, passages_by_title, warm_up
 
 PASSAGE = Passage("1", "Nile", "The Nile is a river in Africa. It ends in the sea. Boats go there!")
 

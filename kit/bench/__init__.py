@@ -51,7 +51,7 @@ def run_bench(
 
     `n_context` passages a question. On a GPU the reader computes in bfloat16 where it can, as it does by default.
     """
-    from kit.encoder import pick_device
+    from kit.encoder.dual import pick_device
 
     if size not in SIZES:
         raise KitError("size", f"one of {', '.join(SIZES)}", repr(size))

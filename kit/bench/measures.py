@@ -214,8 +214,8 @@ def _training_seconds(reader: FiDReader, ids: Tensor, mask: Tensor, least: float
 def measure_search(size: Size, seed: int, *, questions: int = 64, k: int = 100) -> list[Measure]:
     """Seconds of an exact search of vectors on disk (float16, shard by shard), against FAISS Flat in memory."""
     from kit.index import build_index
-    from kit.retrieve import exact_search
-    from kit.vectors import write_vectors
+    from kit.index.vectors import write_vectors
+    from kit.retrieve.dense import exact_search
 
     rng = np.random.default_rng(seed)
     ids = [str(number) for number in range(size.vectors)]

@@ -58,7 +58,7 @@ def download(
     Example:
       kit data download --list
     """
-    from kit.downloads import RELEASES
+    from kit.checkpoints import RELEASES
     from kit.types import KitError
 
     if listed:
@@ -72,9 +72,10 @@ def download(
 
 def _fetch(name: str, out: Path | None) -> Iterator[Path]:
     """The folders of a checkpoint: two for a DPR or RDR pair."""
-    from kit.downloads import RELEASES, fetch_from_hub, resolve
-    from kit.downloads import download as fetch
-    from kit.encoder_files import names_of_pair
+    from kit.checkpoints import RELEASES, resolve
+    from kit.checkpoints.downloads import download as fetch
+    from kit.checkpoints.downloads import fetch_from_hub
+    from kit.encoder.files import names_of_pair
 
     pair = names_of_pair(name)
     if pair is not None:
@@ -150,8 +151,8 @@ def validate(
     Example:
       kit data validate toy/passages.tsv toy/test.jsonl
     """
+    from kit.data import validate as look
     from kit.types import KitError
-    from kit.validation import validate as look
 
     errors = 0
     for path in files:

@@ -72,7 +72,7 @@ def checkpoint(name: str) -> str:
 
 def own_device(device: str) -> str:
     """The device of this process, checked: under `accelerate launch`, `auto` is its own GPU."""
-    from kit.encoder import pick_device
+    from kit.encoder.dual import pick_device
 
     rank, chosen = os.environ.get("LOCAL_RANK"), pick_device(device)
     return f"cuda:{rank}" if device == "auto" and chosen.type == "cuda" and rank is not None else str(chosen)
@@ -85,7 +85,7 @@ def is_chief() -> bool:
 
 def file_to_write(path: Path | None, endings: Sequence[str] = (".json", ".jsonl")) -> Path | None:
     """The path, whose name and place suit; looked at before the work begins."""
-    from kit.records import file_format
+    from kit.data.records import file_format
     from kit.types import KitError
 
     if path is None:

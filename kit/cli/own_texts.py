@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from kit.data import load_questions
-from kit.records import read_records, reading
+from kit.data.records import read_records, reading
 from kit.types import KitError, Passage, Question
 
 TEXTS = (".txt", ".md", ".jsonl", ".txt.gz", ".jsonl.gz")

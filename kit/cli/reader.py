@@ -143,7 +143,7 @@ def evaluate(
     if len(counts) > 1 and (predictions or scores):
         raise KitError("--n-context", "one number where predictions or scores are written", f"{len(counts)} numbers")
     questions, corpus, table = load_examples(examples)
-    from kit.aggregation import AGGREGATIONS
+    from kit.attention import AGGREGATIONS
 
     named("--aggregation", aggregation, AGGREGATIONS)
     reader = _load(model, own_device(device), dtype, tokenizer)
@@ -191,7 +191,7 @@ def score(
     Example:
       kit reader score toy/train.bm25.jsonl --model toy/reader --out toy/train.scored.jsonl
     """
-    from kit.records import reading as opened
+    from kit.data.records import reading as opened
     from kit.types import KitError
 
     named("--teacher", teacher, TEACHERS)
@@ -202,8 +202,9 @@ def score(
         raise KitError("--out", "a file other than the one that is read", str(out))
     with opened(examples):  # a file that is not there is told of before a model is loaded
         pass
-    from kit.aggregation import AGGREGATIONS
-    from kit.teachers import Ensemble, score_file
+    from kit.attention import AGGREGATIONS
+    from kit.teachers import Ensemble
+    from kit.teachers.fid import score_file
 
     named("--aggregation", aggregation, AGGREGATIONS)
     places = {"device": own_device(device), "dtype": dtype, "tokenizer": tokenizer}
@@ -250,8 +251,7 @@ def _figures(
     asked: list[Question], answers: dict[str, str], read: ScoreTable, corpus: Any, regex: bool, seed: int
 ) -> list[tuple[str, str]]:
     """(measure, mean with its interval) of each measure over the questions with answers."""
-    from kit.metrics import answer_hits, exact_match, f1
-    from kit.statistics import bootstrap_interval
+    from kit.metrics import answer_hits, bootstrap_interval, exact_match, f1
 
     if not asked:
         return []
@@ -264,8 +264,8 @@ def _figures(
 
 
 def _write_predictions(path: Path, questions: list[Question], answers: dict[str, str]) -> None:
+    from kit.data.records import writing_records
     from kit.metrics import exact_match
-    from kit.records import writing_records
 
     with writing_records(path) as write:
         for one in questions:

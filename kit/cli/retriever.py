@@ -133,13 +133,13 @@ def embed(
       kit retriever embed toy/passages.tsv --model toy/retriever --out toy/vectors
     """
     from kit.data import load_passages
-    from kit.vectors import DTYPES
+    from kit.index.vectors import DTYPES
 
     named("--vectors", vectors, DTYPES)
     share = _part(part)
     folder_to_write(out, ("plan.json",), "vectors of the same passages")
     corpus = load_passages(passages)
-    from kit.retrieve import embed_corpus
+    from kit.retrieve.dense import embed_corpus
 
     encoder = load_encoder(model, own_device(device), dtype, tokenizer, family, passage_model)
     options = {"batch_size": batch, "shard_size": shard, "dtype": vectors, "part": share}
@@ -165,8 +165,8 @@ def index(
       kit retriever index toy/vectors --out toy/index --spec Flat
     """
     from kit.index import build_index
+    from kit.index.vectors import read_vectors
     from kit.types import KitError
-    from kit.vectors import read_vectors
 
     folder_to_write(out, ("index.json", "index.faiss"), "index")
     found = read_vectors(vectors)
@@ -198,8 +198,7 @@ def load_encoder(
     model: str, device: str, dtype: str, tokenizer: str | None, family: str | None, passage_model: str | None
 ) -> DualEncoder:
     """An encoder as `DualEncoder.from_pretrained` loads it, or one of the toy models."""
-    from kit.encoder import DualEncoder
-    from kit.families import FAMILIES
+    from kit.encoder import FAMILIES, DualEncoder
 
     if family is not None:
         named("--family", family, FAMILIES)

@@ -58,11 +58,11 @@ def rounds(
         if not questions or not all(question.answers for question in questions):
             raise KitError(option, "questions, each with an answer", "none" if not questions else "some without")
     corpus = load_passages(passages)
-    from kit.aggregation import AGGREGATIONS
-    from kit.bm25 import BM25
+    from kit.attention import AGGREGATIONS
     from kit.encoder import DualEncoder
     from kit.losses import LOSSES
     from kit.reader import FiDReader
+    from kit.retrieve import BM25
     from kit.rounds import Plan, run_rounds
     from kit.train import DISTILLATION, READER_TRAINING
 

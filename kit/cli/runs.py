@@ -14,7 +14,7 @@ from kit.cli.options import is_chief
 from kit.cli.running import Interrupted
 
 if TYPE_CHECKING:
-    from kit.fit import Training
+    from kit.train import Training
 
 
 def run_folder(out: Path, work: Path | None) -> Path:

@@ -57,7 +57,7 @@ def search(
     judgements = None if qrels is None else _judgements(qrels)
     corpus = None if place is None else _passages(place)
     if index is None:
-        from kit.bm25 import BM25
+        from kit.retrieve import BM25
 
         table = BM25(corpus).retrieve(asked, k)
     else:
@@ -97,8 +97,7 @@ def _passages(path: Path) -> Any:
 
 
 def _write(table: ScoreTable, asked: Sequence[Question], corpus: Any, out: Path | None, run: Path | None) -> None:
-    from kit.data import save_examples
-    from kit.trec import write_run
+    from kit.data import save_examples, write_run
 
     if out is not None:
         save_examples(out, asked, corpus, table)
@@ -108,7 +107,7 @@ def _write(table: ScoreTable, asked: Sequence[Question], corpus: Any, out: Path 
 
 def _questions(path: Path) -> list[Question]:
     from kit.data import load_questions
-    from kit.trec import read_topics
+    from kit.data.trec import read_topics
     from kit.types import KitError
 
     found = read_topics(path) if path.name.removesuffix(".gz").endswith(".tsv") else load_questions(path)
@@ -118,7 +117,7 @@ def _questions(path: Path) -> list[Question]:
 
 
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
-    from kit.trec import read_qrels
+    from kit.data import read_qrels
 
     return read_qrels(path)
 
@@ -126,9 +125,9 @@ def _judgements(path: Path) -> dict[str, dict[str, int]]:
 def _dense(encoder: Any, folder: Path, asked: Sequence[Question], k: int, options: dict[str, Any]) -> ScoreTable:
     """What an index finds, or without one the vectors themselves."""
     from kit.index import VectorIndex
+    from kit.index.vectors import read_vectors
     from kit.retrieve import DenseRetriever
     from kit.types import KitError
-    from kit.vectors import read_vectors
 
     if (folder / "plan.json").exists():
         if options:
@@ -138,8 +137,7 @@ def _dense(encoder: Any, folder: Path, asked: Sequence[Question], k: int, option
 
 
 def _recall(table: ScoreTable, asked: Sequence[Question], corpus: Any, regex: bool, seed: int) -> list[tuple[str, str]]:
-    from kit.metrics import answer_ranks
-    from kit.statistics import bootstrap_interval
+    from kit.metrics import answer_ranks, bootstrap_interval
 
     if not asked:
         return []
@@ -149,8 +147,7 @@ def _recall(table: ScoreTable, asked: Sequence[Question], corpus: Any, regex: bo
 
 
 def _judged(table: ScoreTable, judgements: Any, seed: int) -> list[tuple[str, str]]:
-    from kit.metrics import judged, ndcg, recall, reciprocal_rank
-    from kit.statistics import bootstrap_interval
+    from kit.metrics import bootstrap_interval, judged, ndcg, recall, reciprocal_rank
     from kit.types import KitError
 
     known = judged(table, judgements)

@@ -21,13 +21,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
 
-from kit.checkpoints import PairScorer
-from kit.contrastive import Labelled, labelled
-from kit.cross_encoders import CrossEncoder, ExtractiveReader
+from kit.checkpoints.layouts import PairScorer
 from kit.encoder import DualEncoder
-from kit.fit import Optimisation, fit
 from kit.losses import dpr_reader_loss, ranknet
-from kit.train import draw
+from kit.teachers import CrossEncoder, ExtractiveReader
+from kit.train import Optimisation
+from kit.train.contrastive import Labelled, labelled
+from kit.train.fit import fit
+from kit.train.stages import draw
 from kit.types import KitError, Passage, Question, ScoreTable, written_aside
 
 SPANS = 10  # of an answer in its passage, at most

@@ -18,13 +18,14 @@ import typer
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from kit.fit import Optimisation, Training, fit
 from kit.reader import FiDReader
 from kit.toy.counterfactual import Exercise, make_exercise
 from kit.toy.facts import DATA, load_kinds
 from kit.toy.names import make_pools
 from kit.toy.start import initial_t5
 from kit.toy.vocabulary import t5_tokenizer
+from kit.train import Optimisation, Training
+from kit.train.fit import fit
 
 FEW, MANY = (1, 2, 4), (1, 2, 4, 4, 10)  # passages of an exercise, drawn anew for each batch: at first, and then
 FEW_UNTIL = 0.15  # share of the steps with few passages only: more exercises a batch, and learning starts sooner

@@ -14,13 +14,13 @@ import typer
 from transformers import BertConfig
 
 from kit.encoder import DualEncoder
-from kit.fit import Optimisation, Training
 from kit.toy.counterfactual import imagine, write_passage
 from kit.toy.facts import DATA, load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import bert_tokenizer
+from kit.train import Optimisation, Training
+from kit.train.warm_up import warm_up
 from kit.types import Passage
-from kit.warm_up import warm_up
 
 BATCH = 128  # passages
 EACH = 2  # of one entity

@@ -14,10 +14,9 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from kit.corpus import load_passages
-from kit.data import load_questions
-from kit.metrics import answer_ranks
-from kit.statistics import PairedTest, bootstrap_interval, paired_test
+from kit.data import load_passages, load_questions
+from kit.metrics import answer_ranks, bootstrap_interval, paired_test
+from kit.metrics.statistics import PairedTest
 from kit.types import KitError, ScoreTable
 
 KS = (1, 5, 20)

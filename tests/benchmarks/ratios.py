@@ -13,9 +13,9 @@ import torch
 import typer
 
 from kit.attention import cross_attention_scores
-from kit.bench import SIZES, describe_machine
-from kit.bench.measures import draw_lengths, draw_tokens, measure_search, random_reader, seconds_of
-from kit.encoder import pick_device
+from kit.bench import SIZES, describe_machine, measure_search
+from kit.bench.measures import draw_lengths, draw_tokens, random_reader, seconds_of
+from kit.encoder.dual import pick_device
 
 
 def padding(size: str, device: torch.device, passages: int) -> None:

@@ -1,0 +1,6 @@
+"""Checkpoints on disk: downloads, the released families' key maps, loaders that take every weight or fail."""
+
+from kit.checkpoints.downloads import RELEASES, resolve
+from kit.checkpoints.layouts import load_cross_encoder, load_extractive_reader, load_tokenizer
+
+__all__ = ["RELEASES", "load_cross_encoder", "load_extractive_reader", "load_tokenizer", "resolve"]

@@ -1,0 +1,266 @@
+"""Passages: a Corpus in memory or over a file (psgs_w100's TSV, JSON Lines), and cutting texts into passages.
+
+A file is not turned into objects: it stays where it is (memory-mapped; a gzip file unpacks into memory), beside an
+index of offsets and ids of some 24 bytes a passage: half a gigabyte for the 21 million passages of Wikipedia.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from array import array
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kit.data.records import file_format, parse_line, reading, writing, writing_records
+from kit.types import KitError, Passage
+
+FORMATS = (".tsv", ".jsonl")
+_FIELD = rb'("[^"]*+(?:""[^"]*+)*+"|[^"\t\r\n][^\t\r\n]*+|)'
+_ROW = re.compile(_FIELD + rb"\t" + _FIELD + rb"\t" + _FIELD + rb"(?:(?:\r?\n)++|\Z)")
+_LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
+
+
+class Corpus(Mapping[str, Passage]):
+    """Passages by id, in their order: `corpus["7"]`, `len(corpus)`, `"7" in corpus`, `corpus.values()`.
+
+    >>> corpus = Corpus([Passage("a", "France", "In Paris."), Passage("b", "Italy", "In Rome.")])
+    >>> corpus["b"].title, list(corpus), [passage.id for passage in corpus.passages(1)]
+    ('Italy', ['a', 'b'], ['b'])
+    """
+
+    def __init__(self, passages: Iterable[Passage] = ()) -> None:
+        self._by_id: dict[str, Passage] = {}
+        for passage in passages:
+            if passage.id in self._by_id:
+                raise KitError("corpus", "passage ids that differ", f"{passage.id!r} twice")
+            self._by_id[passage.id] = passage
+
+    def __getitem__(self, passage_id: str) -> Passage:
+        return self._by_id[passage_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[Passage]:
+        """The passages at positions `start` to `stop`, in order, one at a time."""
+        return islice(self._by_id.values(), *slice(start, stop).indices(len(self)))
+
+    def values(self) -> ValuesView[Passage]:
+        """The passages, in order; a corpus over a file reads them from front to back."""
+        return _Passages(self)
+
+    def items(self) -> ItemsView[str, Passage]:
+        """(id, passage) pairs, in order."""
+        return _Items(self)
+
+    def __repr__(self) -> str:
+        return f"Corpus({len(self)} passages)"
+
+    def _repr_html_(self) -> str:
+        first = "".join(passage._repr_html_() for passage in self.passages(0, 3))
+        return f"<p>{self!r}</p>{first}"
+
+
+class _Passages(ValuesView[Passage]):
+    def __iter__(self) -> Iterator[Passage]:
+        return self._mapping.passages()  # type: ignore[attr-defined]
+
+
+class _Items(ItemsView[str, Passage]):
+    def __iter__(self) -> Iterator[tuple[str, Passage]]:
+        return ((passage.id, passage) for passage in self._mapping.passages())  # type: ignore[attr-defined]
+
+
+class FileCorpus(Corpus):
+    """A corpus that reads each passage from its file when asked for. Made by `load_passages`; sent to another process,
+    it opens the file again there."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self._format = Path(path), file_format(path, FORMATS)
+        self._data = _mapped(self.path)
+        rows = _tsv_rows if self._format == ".tsv" else _json_rows
+        self._offsets, self._ids = _index(rows(self.path, self._data))
+        if not len(self._ids):
+            raise KitError(str(path), "passages", "none")
+        self._order = np.argsort(self._ids, kind="stable")
+        self._refuse_repeated_ids()
+
+    def _refuse_repeated_ids(self) -> None:
+        step = 1 << 20
+        for start in range(0, len(self._order) - 1, step):
+            ids = self._ids[self._order[start : start + step + 1]]
+            same = np.flatnonzero(ids[1:] == ids[:-1])
+            if len(same):
+                position = int(self._order[start + same[0] + 1])
+                raise KitError(self._where(position), "an id that no other passage has", repr(ids[same[0]].decode()))
+
+    def _where(self, position: int) -> str:
+        return _place(self.path, self._data, int(self._offsets[position]))
+
+    def _at(self, position: int) -> Passage:
+        start = int(self._offsets[position])
+        try:
+            if self._format == ".tsv":
+                passage_id, text, title = map(_unquoted, _ROW.match(self._data, start).groups())  # type: ignore[union-attr]
+                return Passage(passage_id, title, text)
+            return _passage(parse_line(_LINE.match(self._data, start).group()))  # type: ignore[union-attr]
+        except UnicodeDecodeError as error:
+            raise KitError(self._where(position), "text in UTF-8", error) from None
+        except KitError as error:
+            raise KitError(self._where(position), error.wanted, error.given) from None
+
+    def __getitem__(self, passage_id: str) -> Passage:
+        key = passage_id.encode(errors="replace") if isinstance(passage_id, str) else b""
+        place = int(np.searchsorted(self._ids, np.array(key, self._ids.dtype), sorter=self._order))
+        if place < len(self._order) and self._ids[self._order[place]] == key:
+            return self._at(int(self._order[place]))
+        raise KeyError(passage_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return (passage_id.decode() for passage_id in self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def passages(self, start: int = 0, stop: int | None = None) -> Iterator[Passage]:
+        """The passages at positions `start` to `stop`, in order, one at a time."""
+        return (self._at(position) for position in range(*slice(start, stop).indices(len(self))))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FileCorpus, (self.path,)
+
+
+def load_passages(path: str | Path) -> Corpus:
+    """The passages of a file, in its order: `.tsv` or `.jsonl`, either with `.gz`.
+
+    TSV is the dialect of psgs_w100: columns id, text, title in this order, a header or none, and csv quoting (a field
+    that holds a quote, tab or line end stands in quotes, a quote inside is doubled). JSON Lines has `id`, `text` and,
+    where there is one, `title`. An uncompressed file is mapped, not read: unpack what is larger than memory.
+    Broken rows and repeated ids are `KitError`s that name file and line; broken UTF-8 is found when the row is read.
+    Source: FiD, src/util.py (columns); Karpukhin et al. 2020, section 4.1 (psgs_w100).
+    """
+    return FileCorpus(path)
+
+
+def save_passages(path: str | Path, passages: Iterable[Passage] | Mapping[str, Passage]) -> None:
+    """Write passages (a Corpus, or any passages one at a time) in the format that the name of the file tells."""
+    ending = file_format(path, FORMATS)
+    stream = passages.values() if isinstance(passages, Mapping) else passages
+    if ending == ".tsv":
+        with writing(path) as text:
+            text.write("id\ttext\ttitle\n")
+            for passage in stream:
+                text.write("\t".join(map(_quoted, (passage.id, passage.text, passage.title))) + "\n")
+        return
+    with writing_records(path) as write:
+        for passage in stream:
+            write({"id": passage.id, "title": passage.title, "text": passage.text})
+
+
+def cut_passages(documents: Iterable[Passage], words: int = 100) -> Iterator[Passage]:
+    """Disjoint blocks of `words` words of each document, as passages `<document id>-0`, `-1` ... with its title.
+
+    Words are what white space parts, joined by single blanks; a document's last block may be shorter, and one without
+    words gives none. psgs_w100 counts words alike, but numbers its passages from 1 over all articles, and an article's
+    title stands in its first block's text as well as apart.
+    Source: Karpukhin et al. 2020, section 4.1.
+
+    >>> [(p.id, p.text) for p in cut_passages([Passage("7", "Nile", "The Nile  flows to the sea.")], words=4)]
+    [('7-0', 'The Nile flows to'), ('7-1', 'the sea.')]
+    """
+    if words < 1:
+        raise KitError("cut_passages", "words of at least 1", words)
+    for document in documents:
+        tokens = document.text.split()
+        for number, start in enumerate(range(0, len(tokens), words)):
+            text = " ".join(tokens[start : start + words])
+            yield Passage(f"{document.id}-{number}", document.title, text)
+
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    with reading(path) as stream:
+        if path.suffix == ".gz" or not path.stat().st_size:
+            return stream.read()
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _index(rows: Iterator[tuple[int, bytes]]) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (x,) int64 and ids (x,) bytes, gathered by a million so that few Python objects live at once."""
+    offsets, ids, done = array("q"), [], []
+    for offset, passage_id in rows:
+        offsets.append(offset)
+        ids.append(passage_id)
+        if len(ids) == 1 << 20:
+            done.append(np.array(ids, dtype=np.bytes_))
+            ids = []
+    done.append(np.array(ids, dtype=np.bytes_))
+    return np.frombuffer(offsets, dtype=np.int64), np.concatenate(done)
+
+
+def _tsv_rows(path: Path, data: mmap.mmap | bytes) -> Iterator[tuple[int, bytes]]:
+    """(offset, id) of each row; the header is passed over."""
+    end = 3 if data[:3] == b"\xef\xbb\xbf" else 0
+    header = _ROW.match(data, end)
+    names = [_unquoted(name) for name in header.groups()] if header else []
+    if header and (names[0] == "id" or set(names) == {"id", "text", "title"}):
+        if names != ["id", "text", "title"]:
+            raise KitError(f"{path}:1", "the columns id, text, title in this order", _shown(header[0]))
+        end = header.end()
+    while row := _ROW.match(data, end):
+        passage_id = _unquoted(row[1]).encode()
+        if not passage_id:
+            raise KitError(_place(path, data, end), "an id", _shown(row[0]))
+        yield end, passage_id
+        end = row.end()
+    if end < len(data):
+        wanted = (
+            "three columns id, text, title; quotes at both ends of a field that begins with one, those inside doubled"
+        )
+        raise KitError(_place(path, data, end), wanted, _shown(data[end : end + 200].split(b"\n")[0]))
+
+
+def _json_rows(path: Path, data: mmap.mmap | bytes) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(_LINE.finditer(data), start=1):
+        if line[0].strip():
+            try:
+                yield line.start(), _passage(parse_line(line[0])).id.encode()
+            except KitError as error:
+                raise KitError(f"{path}:{number}", error.wanted, error.given) from None
+
+
+def _passage(record: object) -> Passage:
+    if not isinstance(record, dict):
+        raise KitError("line", "a JSON object", f"{record!r:.60}")
+    missing = [key for key in ("id", "text") if record.get(key) is None]
+    if missing:
+        raise KitError("line", f"a passage with {missing[0]!r}", f"the keys {sorted(record)}")
+    passage_id, title = record["id"], record.get("title")
+    return Passage(
+        str(passage_id) if type(passage_id) is int else passage_id, "" if title is None else title, record["text"]
+    )
+
+
+def _unquoted(field: bytes) -> str:
+    return (field[1:-1].replace(b'""', b'"') if field[:1] == b'"' else field).decode()
+
+
+def _quoted(field: str) -> str:
+    return '"' + field.replace('"', '""') + '"' if any(mark in field for mark in '"\t\r\n') else field
+
+
+def _shown(row: bytes) -> str:
+    return f"{row.decode(errors='replace').strip()!r:.80}"
+
+
+def _place(path: Path, data: mmap.mmap | bytes, offset: int) -> str:
+    step = 1 << 24
+    lines = sum(data[start : min(start + step, offset)].count(b"\n") for start in range(0, offset, step))
+    return f"{path}:{lines + 1}"

@@ -1,0 +1,217 @@
+"""JSON records of a file, one at a time, each with the line it begins on; files written aside; gzip in and out.
+
+Knows no field of a question or passage: `kit.data` and `kit.data.corpus` say what a record means.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO, NoReturn, TextIO
+
+from kit.types import KitError, written_aside
+
+Complain = Callable[[KitError], None]
+PIECE = 1 << 20  # characters read at a time from a JSON list
+
+
+def file_format(path: str | Path, wanted: Collection[str]) -> str:
+    """The ending of a file's name before `.gz`, one of `wanted`; another is a `KitError`.
+
+    >>> file_format("train.jsonl.gz", {".json", ".jsonl"})
+    '.jsonl'
+    """
+    path = Path(path)
+    ending = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if ending not in wanted:
+        raise KitError(str(path), f"a name that ends in {' or '.join(sorted(wanted))} (and .gz)", repr(path.name))
+    return ending
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked where its name ends in `.gz`; a missing or broken file is a `KitError`."""
+    try:
+        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as stream:
+            yield stream
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise KitError(str(path), "a gzip file", "one that does not unpack") from None
+        raise KitError(str(path), "a file that can be read", error.strerror or error) from None
+    except (EOFError, zlib.error) as error:
+        raise KitError(str(path), "a whole gzip file", error) from None
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[TextIO]:
+    """A text stream (UTF-8, gzip for `.gz`) whose file takes its place when the block ends well, and else vanishes.
+
+    The same text gives the same bytes: a gzip file carries neither name nor time.
+    """
+    with written_aside(path) as aside, open(aside, "wb") as raw:
+        stream: Any = raw
+        if str(path).endswith(".gz"):
+            stream = gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0)
+        with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+            yield text
+
+
+@contextmanager
+def writing_records(path: str | Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes one record: a line of a `.jsonl` file, an item of the list in a `.json` file."""
+    listed = file_format(path, (".json", ".jsonl")) == ".json"
+    with writing(path) as text:
+        separator = "[\n" if listed else ""
+
+        def write(record: dict[str, Any]) -> None:
+            nonlocal separator
+            text.write(separator + json.dumps(record, ensure_ascii=False, allow_nan=False))
+            separator = ",\n" if listed else "\n"
+
+        yield write
+        if listed:
+            text.write("[]\n" if separator == "[\n" else "\n]\n")
+        elif separator:
+            text.write("\n")
+
+
+def read_records(path: str | Path, on_error: Complain | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line, record) for each object of a JSON Lines file or of a JSON list, without reading the file whole.
+
+    What the file holds is seen from its first character: `[` begins a list. Blank lines are passed over. A line that is
+    no JSON object is a `KitError`; with `on_error` it is handed to that function and reading goes on where it can.
+    """
+    complain = on_error or _raise
+    file_format(path, (".json", ".jsonl"))
+    with reading(path) as stream:
+        begins_list = stream.peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["  # type: ignore[attr-defined]
+        items = _list_items(path, stream) if begins_list else _line_items(path, stream, complain)
+        try:
+            for line, item in items:
+                if isinstance(item, dict):
+                    yield line, item
+                else:
+                    complain(KitError(f"{path}:{line}", "a JSON object", f"{type(item).__name__} {item!r:.60}"))
+        except UnicodeDecodeError as error:
+            complain(KitError(str(path), "text in UTF-8", error))
+        except _Broken as broken:
+            complain(broken.error)
+
+
+class _Broken(Exception):
+    """Reading cannot go on: what was wrong."""
+
+    def __init__(self, error: KitError) -> None:
+        self.error = error
+
+
+def _raise(error: KitError) -> NoReturn:
+    raise error
+
+
+def _line_items(path: str | Path, stream: IO[bytes], complain: Complain) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            item = parse_line(line)
+        except KitError as error:
+            complain(KitError(f"{path}:{number}", error.wanted, error.given))
+            continue
+        yield number, item
+
+
+def parse_line(line: bytes) -> Any:
+    """The value of one line of JSON; broken JSON, broken UTF-8 and lone surrogates are `KitError`s."""
+    try:
+        text = line.decode("utf-8-sig")
+        value = json.loads(text)
+        _refuse_half_characters(text, value)
+    except json.JSONDecodeError as error:
+        given = f"{line.decode(errors='replace').strip()!r:.60}"
+        raise KitError(
+            "line", "one whole JSON object a line", f"{error.msg} at column {error.colno} of {given}"
+        ) from None
+    except (UnicodeError, RecursionError) as error:
+        raise KitError("line", "text in UTF-8, of whole characters", error) from None
+    return value
+
+
+def _list_items(path: str | Path, stream: BinaryIO | IO[bytes]) -> Iterator[tuple[int, Any]]:
+    window = _Window(path, io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+    window.take("[")
+    if window.next_character() == "]":
+        window.take("]")
+        return window.refuse_more()
+    while True:
+        window.next_character()
+        yield window.line, window.take_value()
+        if window.take(",]") == "]":
+            return window.refuse_more()
+
+
+class _Window:
+    """The part of a JSON text that is in memory, read from `position` on."""
+
+    def __init__(self, path: str | Path, text: TextIO) -> None:
+        self.path, self.text = path, text
+        self.buffer, self.position, self.line = "", 0, 1
+
+    def fill(self) -> bool:
+        """Drop what was read, double what is there; False at the file's end."""
+        more = self.text.read(max(PIECE, len(self.buffer) - self.position))
+        self.buffer, self.position = self.buffer[self.position :] + more, 0
+        return bool(more)
+
+    def move(self, position: int) -> None:
+        self.line += self.buffer.count("\n", self.position, position)
+        self.position = position
+
+    def next_character(self) -> str:
+        """The next character that is not white space, "" at the end; `position` and `line` stand on it."""
+        while True:
+            rest = len(self.buffer) - self.position
+            while rest and self.buffer[self.position] in " \t\r\n":
+                self.move(self.position + 1)
+                rest -= 1
+            if rest or not self.fill():
+                return self.buffer[self.position : self.position + 1]
+
+    def take(self, wanted: str) -> str:
+        found = self.next_character()
+        if not found or found not in wanted:
+            raise _Broken(KitError(f"{self.path}:{self.line}", f"{' or '.join(wanted)} of a JSON list", repr(found)))
+        self.move(self.position + 1)
+        return found
+
+    def refuse_more(self) -> None:
+        if found := self.next_character():
+            raise _Broken(KitError(f"{self.path}:{self.line}", "nothing after the JSON list", repr(found)))
+
+    def take_value(self) -> Any:
+        """The value at `position`. An error far from the buffer's end is one of the text, not of the cut."""
+        while True:
+            try:
+                value, end = json.JSONDecoder().raw_decode(self.buffer, self.position)
+            except json.JSONDecodeError as error:
+                cut = error.pos >= len(self.buffer) - 16 or error.msg.startswith("Unterminated string")
+                if cut and self.fill():
+                    continue
+                line = self.line + self.buffer.count("\n", self.position, error.pos)
+                raise _Broken(KitError(f"{self.path}:{line}", "a JSON list of objects", error.msg)) from None
+            try:
+                _refuse_half_characters(self.buffer[self.position : end], value)
+            except UnicodeError as error:
+                raise _Broken(KitError(f"{self.path}:{self.line}", "text of whole characters", error)) from None
+            self.move(end)
+            return value
+
+
+def _refuse_half_characters(text: str, value: Any) -> None:
+    if "\\ud" in text or "\\uD" in text:
+        json.dumps(value, ensure_ascii=False).encode()

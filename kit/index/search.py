@@ -1,0 +1,258 @@
+"""FAISS indexes over vectors, searched by inner product, with string ids; saved as FAISS's own file, ids and a JSON.
+
+The one module that imports faiss. Knows nothing of encoders and scales: scores are plain inner products, and the
+fingerprint it is given tells whose vectors it holds.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pyarrow
+
+from kit.index.vectors import Vectors, id_column, ids_of_rows, ids_sha256, read_ids, write_ids
+from kit.types import KitError, written_aside
+
+FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
+ROWS_AT_ONCE = 65_536
+QUESTIONS_AT_ONCE = 4096
+INDEX, IDS, ABOUT = "index.faiss", "ids.parquet", "index.json"
+
+
+def load_faiss() -> ModuleType:
+    """The faiss module; `KitError` where none of its packages is installed, or two that overwrite each other."""
+    installed = [name for name in FAISS_PACKAGES if _is_installed(name)]
+    if len(installed) > 1:
+        remedy = f"pip uninstall -y {' '.join(installed)}, then pip install the one you want"
+        raise KitError("faiss", f"one package ({remedy})", " and ".join(installed))
+    try:
+        import faiss
+    except ImportError as error:
+        raise KitError("faiss", "faiss-cpu or faiss-gpu (pip install faiss-cpu)", error) from None
+    return faiss
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class VectorIndex:
+    """A FAISS index and the id of each of its rows. Made by `build_index` or `VectorIndex.load`."""
+
+    faiss_index: Any = field(repr=False)
+    ids: pyarrow.Array = field(repr=False)
+    spec: str
+    fingerprint: str = ""  # of the encoder whose vectors it holds, "" when unknown
+    device: str = "cpu"
+
+    def __len__(self) -> int:
+        return self.faiss_index.ntotal
+
+    @property
+    def dimension(self) -> int:
+        """The length of its vectors."""
+        return self.faiss_index.d
+
+    def __repr__(self) -> str:
+        return f"VectorIndex({self.spec!r}, {len(self):,} vectors of {self.dimension}, on {self.device})"
+
+    def search(
+        self, vectors: Any, k: int, *, nprobe: int | None = None, ef_search: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (x, k) and inner products (x, k) float32 of the k nearest rows, best first, equal ones in row order.
+
+        What is not found (k larger than the index, few cells probed) is "" and NaN. `nprobe`: cells of an IVF index
+        to look into; `ef_search`: breadth of an HNSW search; more is slower and finds more.
+
+        >>> index = build_index(["a", "b", "c"], np.array([[1, 0], [0, 1], [1, 1]]))
+        >>> ids, scores = index.search(np.array([[2, 1]]), k=4)
+        >>> ids.tolist(), scores.tolist()
+        ([['c', 'a', 'b', '']], [[3.0, 2.0, 1.0, nan]])
+        """
+        if k < 1:
+            raise KitError("search", "k of at least 1", k)
+        vectors = _matrix(vectors, "question vectors")
+        if vectors.shape[1] != self.dimension:
+            raise KitError("search", f"vectors of the index's dimension {self.dimension}", vectors.shape[1])
+        options = self._options(nprobe, ef_search)
+        rows = np.full((len(vectors), k), -1, dtype=np.int64)
+        scores = np.full((len(vectors), k), np.nan, dtype=np.float32)
+        width = min(k, len(self))
+        for start in range(0, len(vectors), QUESTIONS_AT_ONCE):
+            stop = start + QUESTIONS_AT_ONCE
+            found, at = self._faiss_search(vectors[start:stop], width, options)  # (x, width) twice
+            order = np.lexsort((at, np.where(at < 0, np.inf, -found)), axis=-1)
+            rows[start:stop, :width] = np.take_along_axis(at, order, 1)
+            scores[start:stop, :width] = np.take_along_axis(found, order, 1)
+        return ids_of_rows(self.ids, rows), np.where(rows < 0, np.float32(np.nan), scores)
+
+    def _faiss_search(self, vectors: np.ndarray, k: int, options: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return self.faiss_index.search(vectors, k, **options)
+        except RuntimeError as error:  # a GPU gives 2048 at most
+            raise KitError(f"search, k={k} on {self.device}", "what this index can do", _reason(error)) from None
+
+    def _options(self, nprobe: int | None, ef_search: int | None) -> dict[str, Any]:
+        if nprobe is None and ef_search is None:
+            return {}
+        faiss = load_faiss()
+        inner = self.faiss_index
+        if isinstance(inner, faiss.IndexPreTransform):
+            inner = faiss.downcast_index(inner.index)
+        if nprobe is not None and "IVF" in type(inner).__name__ and ef_search is None:
+            params = faiss.SearchParametersIVF(nprobe=nprobe)
+        elif ef_search is not None and "HNSW" in type(inner).__name__ and nprobe is None:
+            params = faiss.SearchParametersHNSW(efSearch=ef_search)
+        else:
+            raise KitError("search", "nprobe with an IVF index, or ef_search with an HNSW index", repr(self.spec))
+        if inner is not self.faiss_index:
+            params = faiss.SearchParametersPreTransform(index_params=params)
+        return {"params": params}
+
+    def save(self, directory: str | Path) -> None:
+        """Write index.faiss, ids.parquet and index.json, each whole or not at all, the JSON last."""
+        faiss, directory = load_faiss(), Path(directory)
+        (directory / ABOUT).unlink(missing_ok=True)  # from here on the folder is not an index until the end
+        on_cpu = self.faiss_index if self.device == "cpu" else faiss.index_gpu_to_cpu(self.faiss_index)
+        with written_aside(directory / INDEX) as aside:
+            faiss.write_index(on_cpu, str(aside))
+        write_ids(directory / IDS, self.ids)
+        about = {"format": "kit.VectorIndex", "version": 1, "spec": self.spec, "count": len(self)}
+        about |= {"dimension": self.dimension, "fingerprint": self.fingerprint, "ids_sha256": ids_sha256(self.ids)}
+        with written_aside(directory / ABOUT) as aside:
+            aside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(
+        cls, directory: str | Path, *, device: str = "cpu", fingerprint: str | None = None, mmap: bool = False
+    ) -> VectorIndex:
+        """The index that `save` wrote; `mmap` leaves its vectors on the disk.
+
+        `KitError` where a file is missing, the parts do not belong together, or the vectors are those of an encoder
+        other than `fingerprint`'s.
+        """
+        faiss, directory = load_faiss(), Path(directory)
+        try:
+            about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise KitError(str(directory), f"an index saved by the kit ({ABOUT})", error) from None
+        try:
+            index = faiss.read_index(str(directory / INDEX), faiss.IO_FLAG_MMAP if mmap else 0)
+        except RuntimeError as error:
+            raise KitError(str(directory / INDEX), "a whole FAISS index", _reason(error)) from None
+        ids = read_ids(directory / IDS)
+        given = {"count": index.ntotal, "dimension": index.d, "ids_sha256": ids_sha256(ids)}
+        for name, value in given.items():
+            if value != about[name]:
+                raise KitError(str(directory), f"{name} {about[name]}, as {ABOUT} says", value)
+        if fingerprint is not None and about["fingerprint"] != fingerprint:
+            raise KitError(str(directory), f"vectors of the encoder {fingerprint}", f"those of {about['fingerprint']}")
+        loaded = cls(index, ids, about["spec"], about["fingerprint"])
+        return loaded if device == "cpu" else replace(loaded, faiss_index=_to_gpu(index, device), device=device)
+
+
+def build_index(
+    ids: Sequence[str] | pyarrow.Array | None,
+    vectors: Any,
+    spec: str = "Flat",
+    *,
+    device: str = "cpu",
+    fingerprint: str = "",
+    seed: int = 0,
+    train_rows: int | None = None,
+) -> VectorIndex:
+    """An index of `vectors` (count, d), an array or `Vectors` on disk, searched by inner product.
+
+    `spec` is FAISS's factory string: Flat is exact; SQfp16 halves its memory; IVF4096,Flat looks into a part; PQ96 or
+    OPQ64_256,IVF65536,PQ64 keep codes of the vectors; HNSW32 is a graph. PCA changes the order: it centres vectors.
+    A spec that must be trained is, on `train_rows` rows drawn with `seed` (default: 64 a cell and at least 65,536, or
+    all).
+    `ids` may be None for `Vectors`, which bring their own and their `fingerprint`. Errors: `KitError`.
+    """
+    faiss = load_faiss()
+    if isinstance(vectors, Vectors):
+        ids = vectors.ids if ids is None else ids
+        fingerprint = fingerprint or vectors.fingerprint
+    else:
+        vectors = vectors.detach().cpu() if hasattr(vectors, "detach") else vectors
+        vectors = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
+    if ids is None or len(vectors.shape) != 2 or len(ids) != len(vectors) or not len(ids):
+        given = f"{'no' if ids is None else len(ids)} ids, vectors {tuple(vectors.shape)}"
+        raise KitError("build_index", "as many ids as vectors (count, d)", given)
+    names = id_column(ids)
+    try:
+        index = faiss.index_factory(int(vectors.shape[1]), spec, faiss.METRIC_INNER_PRODUCT)
+        index = index if device == "cpu" else _to_gpu(index, device)
+        if not index.is_trained:
+            index.train(_sample(vectors, train_rows or _enough(faiss, index), seed))
+        for block in _blocks(vectors):
+            index.add(block)
+    except RuntimeError as error:
+        where = f"build_index, spec {spec!r}, {len(ids):,} vectors of {vectors.shape[1]}"
+        raise KitError(where, "a factory string of FAISS that fits them", _reason(error)) from None
+    return VectorIndex(index, names, spec, fingerprint, device)
+
+
+def _matrix(vectors: Any, what: str) -> np.ndarray:
+    """Contiguous float32 (x, d); `KitError` for another shape, or the first row that is not finite."""
+    if hasattr(vectors, "detach"):  # a torch tensor, without importing torch
+        vectors = vectors.detach().cpu().float().numpy()
+    matrix = np.ascontiguousarray(vectors, dtype=np.float32)
+    if matrix.ndim != 2:
+        raise KitError(what, "a matrix (x, d)", f"an array of shape {matrix.shape}")
+    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
+    if len(broken):
+        raise KitError(f"{what}, row {broken[0]}", "finite numbers", "NaN or infinity")
+    return matrix
+
+
+def _blocks(vectors: Any) -> Iterator[np.ndarray]:
+    shards = vectors.shards() if isinstance(vectors, Vectors) else [(0, vectors)]
+    for first, shard in shards:
+        for start in range(0, len(shard), ROWS_AT_ONCE):
+            yield _matrix(shard[start : start + ROWS_AT_ONCE], f"vectors from row {first + start}")
+
+
+def _sample(vectors: Any, count: int, seed: int) -> np.ndarray:
+    """Rows for training, drawn without repetition, in their order."""
+    rows = np.arange(len(vectors))
+    if count < len(rows):
+        rows = np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))
+    shards = vectors.shards() if isinstance(vectors, Vectors) else [(0, vectors)]
+    parts = [shard[rows[(rows >= first) & (rows < first + len(shard))] - first] for first, shard in shards]
+    return _matrix(np.concatenate(parts), "vectors")
+
+
+def _enough(faiss: ModuleType, index: Any) -> int:
+    cells = faiss.try_extract_index_ivf(index)
+    return max(65_536, 64 * cells.nlist if cells is not None else 0)
+
+
+def _to_gpu(index: Any, device: str) -> Any:
+    faiss = load_faiss()
+    kind, _, number = device.partition(":")
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
+    if kind != "cuda" or not (number or "0").isdecimal():
+        raise KitError("device", "cpu, cuda or cuda:<n>", repr(device))
+    if not gpus:
+        raise KitError(f"device {device!r}", "faiss-gpu and a GPU that it sees", "faiss without GPUs (device='cpu')")
+    if int(number or 0) >= gpus:
+        raise KitError(f"device {device!r}", f"one of {gpus} GPUs", number)
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), int(number or 0), index)
+
+
+def _reason(error: Exception) -> str:
+    """What FAISS says, without its own source lines."""
+    return str(error).strip().splitlines()[0].partition(": ")[2] or str(error).strip().splitlines()[0]

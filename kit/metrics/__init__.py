@@ -1,0 +1,41 @@
+"""Judging answers and score tables: exact match and F1, answer recall, MRR, nDCG, MAP, diagnostics, intervals."""
+
+from kit.metrics.answers import exact_match, f1, has_answer, normalize_answer
+from kit.metrics.ranking import (
+    Judgements,
+    answer_hits,
+    answer_ranks,
+    answer_recall,
+    average_precision,
+    cover_depth,
+    inversions,
+    judged,
+    ndcg,
+    recall,
+    reciprocal_rank,
+    top_overlap,
+)
+from kit.metrics.statistics import bootstrap_interval, paired_test
+from kit.metrics.table_agreement import agreement
+
+__all__ = [
+    "Judgements",
+    "agreement",
+    "answer_hits",
+    "answer_ranks",
+    "answer_recall",
+    "average_precision",
+    "bootstrap_interval",
+    "cover_depth",
+    "exact_match",
+    "f1",
+    "has_answer",
+    "inversions",
+    "judged",
+    "ndcg",
+    "normalize_answer",
+    "paired_test",
+    "recall",
+    "reciprocal_rank",
+    "top_overlap",
+]

@@ -1,0 +1,6 @@
+"""The Fusion-in-Decoder reader: each passage encoded by itself, all of a question's passages read by one decoder."""
+
+from kit.reader.fid import FiDReader
+from kit.reader.reading import Reading
+
+__all__ = ["FiDReader", "Reading"]

@@ -1,0 +1,167 @@
+"""The files of a FiD reader: a checkpoint put into a T5, its tokenizer, and the kit's own checkpoint.
+
+Reads a kit checkpoint, a T5 1.0, T5 1.1 or FLAN-T5, and an original FiD reader. Every weight comes from the files, or a
+`KitError` names it (`kit.checkpoints.weights`). Knows nothing of passages or of how the reader runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+
+from kit.checkpoints import RELEASES, load_tokenizer, resolve
+from kit.checkpoints.layouts import FID_READER_KEYS, TOKENIZER_FILES, blank_model
+from kit.checkpoints.weights import fill_strictly, read_config, read_json, weight_files, weights
+from kit.reader.position_bias import BIAS_WEIGHT, add_cross_attention_bias, has_cross_attention_bias
+from kit.types import KitError
+
+EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+HEAD = "lm_head.weight"
+MANIFEST = "kit_reader.json"
+# What FiD's scripts load, by the width of the model, when it has T5's vocabulary: the original archives hold none.
+FID_TOKENIZERS = {512: "google-t5/t5-small", 768: "google-t5/t5-base", 1024: "google-t5/t5-large"}
+T5_VOCABULARY = 32128
+
+
+def load_reader(
+    name_or_dir: str | Path, tokenizer: PreTrainedTokenizerBase | str | Path | None = None
+) -> tuple[T5ForConditionalGeneration, PreTrainedTokenizerBase | str | None, dict[str, Any]]:
+    """The T5, the tokenizer (or its name, or None) and the kit's settings of a reader's checkpoint.
+
+    `name_or_dir` as `kit.checkpoints.resolve` takes it; a release that is no reader is an error and not fetched.
+    `tokenizer`: one, or where it is, in place of the checkpoint's own.
+    """
+    name = str(name_or_dir)
+    if name in RELEASES and RELEASES[name].kind != "reader" and not Path(name).exists():
+        readers = ", ".join(key for key, release in RELEASES.items() if release.kind == "reader")
+        raise KitError(name, f"a reader (released: {readers})", f"a released {RELEASES[name].kind}")
+    folder = resolve(name_or_dir)
+    t5 = load_t5(folder)
+    if tokenizer is None:
+        tokenizer = _own_tokenizer(folder, t5)
+    elif isinstance(tokenizer, str | Path):
+        tokenizer = load_tokenizer(tokenizer)
+    return t5, tokenizer, read_manifest(folder)
+
+
+def load_t5(folder: Path) -> T5ForConditionalGeneration:
+    """The T5 of a folder, in float32 on the CPU, in eval mode; every weight is accounted for.
+
+    An original FiD checkpoint (its encoder's names are wrapped) and a kit checkpoint made from one get their
+    cross-attention position bias. A plain T5's leftover of it is left out, as transformers does since version 4.
+    """
+    settings = read_config(folder)
+    if settings.get("model_type") not in (None, "t5"):
+        raise KitError(str(folder / "config.json"), "model_type t5", settings["model_type"])
+    settings.setdefault("decoder_start_token_id", settings.get("pad_token_id", 0))  # T5's own rule
+    for name in ("architectures", "dtype", "torch_dtype"):
+        settings.pop(name, None)
+    original, own_head = _marks(folder)
+    biased = original or read_manifest(folder).get("cross_attention_bias", False)
+    t5 = blank_model(T5ForConditionalGeneration, T5Config(**settings))
+    if biased:
+        add_cross_attention_bias(t5)
+    if own_head or settings.get("tie_word_embeddings") is False:
+        t5.lm_head.weight = nn.Parameter(torch.empty_like(t5.lm_head.weight))
+    leftover = () if biased else (f"^{re.escape(BIAS_WEIGHT)}$",)
+    fill_strictly(t5, folder, key_mapping=FID_READER_KEYS, ignore=leftover)
+    return t5.eval()
+
+
+def _marks(folder: Path) -> tuple[bool, bool]:
+    """Whether FiD's wrappers are in the names, and whether the output has weights other than the embeddings'.
+
+    Configs written by transformers 5 do not say the second.
+    """
+    original, head, embeddings = False, None, None
+    for path in weight_files(folder):
+        for name, tensor in weights(path):
+            original = original or ".module." in name
+            if name == HEAD:
+                head = tensor
+            elif name in EMBEDDINGS:
+                embeddings = tensor
+    return original, head is not None and embeddings is not None and not torch.equal(head, embeddings)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What the kit wrote beside the weights; nothing for a folder that others made."""
+    path = folder / MANIFEST
+    return read_json(path) if path.exists() else {}
+
+
+def _own_tokenizer(folder: Path, t5: T5ForConditionalGeneration) -> PreTrainedTokenizerBase | str | None:
+    """The tokenizer in a reader's folder, or the name of one to fetch when it is needed, or None where nothing tells.
+
+    An original FiD reader was trained with T5's own, which is named if the vocabulary is T5's.
+    """
+    if any((folder / name).exists() for name in TOKENIZER_FILES):
+        return load_tokenizer(folder)
+    named = read_manifest(folder).get("tokenizer")
+    original = has_cross_attention_bias(t5) and t5.config.vocab_size == T5_VOCABULARY
+    return named or (FID_TOKENIZERS.get(t5.config.d_model) if original else None)
+
+
+def tokenizer_named(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of this name, fetched from the hub, for a reader whose files hold none."""
+    try:
+        return load_tokenizer(name)
+    except KitError as error:
+        wanted = f"its tokenizer {name}, which its files do not hold (or from_pretrained(..., tokenizer=FOLDER))"
+        raise KitError("reader", wanted, error.given) from None
+
+
+def save_reader(
+    folder: str | Path,
+    t5: T5ForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase | str | None,
+    settings: dict[str, Any],
+) -> None:
+    """Write a kit checkpoint, which transformers reads too; the folder appears whole or not at all.
+
+    A folder that is there already is replaced if it holds nothing but an earlier checkpoint of the kit.
+    """
+    folder = Path(folder)
+    mine = {MANIFEST, *read_manifest(folder).get("files", [])}
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in mine) if folder.exists() else []
+    if strangers:
+        raise KitError(str(folder), "a new folder, or one with an earlier reader and nothing else", strangers[0])
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
+        new, old = Path(aside) / "new", Path(aside) / "old"
+        new.mkdir()
+        _write(new, t5, tokenizer, settings)
+        if folder.exists():
+            shutil.move(folder, old)
+        new.rename(folder)
+
+
+def _write(
+    new: Path, t5: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | str | None, settings: dict[str, Any]
+) -> None:
+    tied = t5.lm_head.weight is t5.shared.weight
+    left_out = {*EMBEDDINGS[1:], *([HEAD] if tied else [])}
+    state = {name: weight.contiguous().cpu() for name, weight in t5.state_dict().items() if name not in left_out}
+    save_file(state, new / "model.safetensors", metadata={"format": "pt"})
+    config = t5.config.to_dict() | {"tie_word_embeddings": tied or t5.config.scale_decoder_outputs}
+    config |= {"architectures": ["T5ForConditionalGeneration"], "dtype": str(t5.dtype).removeprefix("torch.")}
+    _write_json(new / "config.json", config)
+    named = tokenizer if isinstance(tokenizer, str) else None
+    if tokenizer is not None and named is None:
+        tokenizer.save_pretrained(new)
+    manifest = {"format": "kit.FiDReader", "version": 1, "cross_attention_bias": has_cross_attention_bias(t5)}
+    files = sorted(path.name for path in new.iterdir())
+    _write_json(new / MANIFEST, manifest | settings | {"tokenizer": named, "files": files})
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

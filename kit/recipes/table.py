@@ -1,0 +1,242 @@
+"""Every recipe trained at toy scale from one start and measured: the table of docs/recipes.md, made again by
+`python -m kit.recipes.table`.
+
+All learn from the same training questions and BM25's passages for them; the test questions' entities are new to all.
+Knows nothing of how a recipe trains.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from kit.data import Corpus
+from kit.encoder import DualEncoder
+from kit.index import build_index
+from kit.metrics import answer_recall
+from kit.reader import FiDReader
+from kit.recipes.published import NO_TEACHER, READER_TEACHERS, RECIPES, Recipe, load_teacher, student_of, train_recipe
+from kit.retrieve import BM25, DenseRetriever
+from kit.rounds import with_drawn_passages
+from kit.teachers import Teacher
+from kit.toy import pair_teachers
+from kit.toy.facts import DATA
+from kit.toy.world import ToyWorld, build_world
+from kit.train import READER_TRAINING, ReaderTraining, train_reader
+from kit.types import KitError, Question, ScoreTable, written_aside
+
+RECIPES_MARK, TOY_MARK = "recipes", "toy table"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the table is made of; the defaults are the documentation's."""
+
+    questions: int = 2000  # training questions
+    test: int | None = None  # test questions; None: all
+    listed: int = 8  # BM25's passages of a training question,
+    drawn: int = 2  # and so many drawn from the whole corpus, for teachers to score
+    steps: int | None = None  # of every recipe; None: its own
+    reader: ReaderTraining = READER_TRAINING["quick"]
+    pairs: pair_teachers.PairTraining = pair_teachers.QUICK
+    ks: tuple[int, ...] = (1, 5, 20)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all recipes share: where they start, what they learn from, and what they are measured on."""
+
+    folder: Path
+    bert: Path
+    t5: Path
+    corpus: Corpus
+    train: Sequence[Question]
+    found: ScoreTable  # BM25's passages of the training questions
+    cells: ScoreTable  # the same with passages drawn from the corpus: what the teachers score
+    test: Sequence[Question]
+    sizes: Sizes
+
+
+def toy_table(
+    folder: str | Path = "runs/recipes",
+    *,
+    names: Sequence[str] = tuple(RECIPES),
+    seeds: Sequence[int] = (0,),
+    sizes: Sizes = Sizes(),
+    world: ToyWorld | None = None,
+    bert: str | Path = DATA / "bert",
+    t5: str | Path = DATA / "t5",
+    say: Callable[[str], None] = print,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """A row for BM25, the start, and each recipe and seed: recall at each k on test questions, and seconds.
+
+    `teacher`: the share of training questions whose best passage, by the teacher's scores, holds the answer. Teachers
+    are trained once, with seed 0. Rows and teachers are kept in `folder`; a stopped table goes on there.
+    """
+    ground = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5))
+    path = ground.folder / "rows.json"
+    rows: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(ground)[0]}
+    tasks["start"] = lambda: _baselines(ground)[1]
+    for seed in seeds:
+        for name in names:
+            tasks[f"{name}, seed {seed}"] = lambda name=name, seed=seed: measure(ground, RECIPES[name], seed, progress)
+    for key, task in tasks.items():
+        if key not in rows:
+            rows[key] = task()
+            with written_aside(path) as aside:
+                aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            say(f"{key}: " + "  ".join(f"R@{k} {value:.3f}" for k, value in rows[key]["recall"].items()))
+    return [rows[key] for key in tasks]
+
+
+def prepare(folder: Path, sizes: Sizes, world: ToyWorld, bert: Path, t5: Path) -> Ground:
+    """The questions, and BM25's passages for them."""
+    corpus = Corpus(world.passages.values())
+    rng = random.Random(0)
+    train = rng.sample(world.questions["train"], min(sizes.questions, len(world.questions["train"])))
+    test = list(world.questions["test"])
+    test = test if sizes.test is None else rng.sample(test, min(sizes.test, len(test)))
+    found = BM25(corpus).retrieve(train, sizes.listed)
+    cells = with_drawn_passages(found, corpus, sizes.drawn, 0)
+    return Ground(folder, bert, t5, corpus, train, found, cells, test, sizes)
+
+
+def measure(ground: Ground, recipe: Recipe, seed: int, progress: bool) -> dict[str, Any]:
+    """A recipe's student, trained and measured; seconds are those of its training alone, the live teacher's too."""
+    student = student_of(recipe, _start(ground))
+    labels = recipe.teacher == NO_TEACHER
+    table = ground.found if labels else _scores(ground, recipe.teacher, progress)
+    second = _teacher(ground, recipe.teacher, progress) if recipe.batches == "topic-balanced" else None
+    begin = time.perf_counter()
+    train_recipe(
+        recipe, student, ground.train, ground.corpus, table,
+        second=second, steps=ground.sizes.steps, seed=seed, progress=progress,
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    teacher = None if labels else answer_recall(table, ground.train, ground.corpus, (1,))[1]
+    row = {"recipe": recipe.name, "seed": seed, "seconds": seconds, "teacher": teacher}
+    return {**row, "recall": _recall(ground, student, recipe.name)}
+
+
+def _start(ground: Ground) -> DualEncoder:
+    return DualEncoder.from_pretrained(ground.bert, device="cpu")
+
+
+def _recall(ground: Ground, encoder: DualEncoder, name: str) -> dict[str, float]:
+    vectors = encoder.encode_passages(ground.corpus.values(), batch_size=256)
+    retriever = DenseRetriever(encoder, build_index(list(ground.corpus), vectors), name=name)
+    table = retriever.retrieve(ground.test, max(ground.sizes.ks))
+    return _keys(answer_recall(table, ground.test, ground.corpus, ground.sizes.ks))
+
+
+def _baselines(ground: Ground) -> list[dict[str, Any]]:
+    bm25 = BM25(ground.corpus).retrieve(ground.test, max(ground.sizes.ks))
+    told = answer_recall(ground.found, ground.train, ground.corpus, (1,))[1]
+    shared = {"seed": 0, "seconds": 0.0}
+    recall = _keys(answer_recall(bm25, ground.test, ground.corpus, ground.sizes.ks))
+    return [
+        {"recipe": "BM25", **shared, "teacher": told, "recall": recall},
+        {"recipe": "start", **shared, "teacher": None, "recall": _recall(ground, _start(ground), "start")},
+    ]
+
+
+def _scores(ground: Ground, name: str, progress: bool) -> ScoreTable:
+    """The teacher's scores for the training questions, from the folder if they are there."""
+    path = ground.folder / "scores" / f"{name}.parquet"
+    if not path.exists():
+        teacher = _teacher(ground, name, progress)
+        teacher.score(ground.train, ground.corpus, ground.cells, progress=progress).save(path)
+    return ScoreTable.load(path)
+
+
+def _teacher(ground: Ground, name: str, progress: bool) -> Teacher:
+    """The teacher, trained at toy scale where the folder does not hold it."""
+    place = ground.folder / "teachers" / ("reader" if name in READER_TEACHERS else name)
+    if not (place / "config.json").exists():
+        if name in READER_TEACHERS:
+            reader = FiDReader.from_pretrained(ground.t5, device="cpu")
+            train_reader(reader, ground.train, ground.corpus, ground.found, ground.sizes.reader, progress=progress)
+            reader.save_pretrained(place)
+        else:
+            kind = "cross_encoder" if name == "cross_encoder" else "extractive_reader"
+            learn, save = getattr(pair_teachers, f"train_{kind}"), getattr(pair_teachers, f"save_{kind}")
+            save(learn(_start(ground), ground.train, ground.corpus, ground.found, ground.sizes.pairs), place)
+    return load_teacher(name, place, device="cpu")
+
+
+def _keys(recall: Mapping[int, float]) -> dict[str, float]:
+    return {str(k): value for k, value in recall.items()}
+
+
+def recipes_markdown() -> str:
+    """`RECIPES` as a table in Markdown."""
+    lines = ["| recipe | teacher | loss | student | batches | source |", "|---|---|---|---|---|---|"]
+    for r in RECIPES.values():
+        cells = (f"`{r.name}`", f"`{r.teacher}`", f"`{r.loss}`", f"`{r.family}`", r.batches, r.source)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def toy_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of `toy_table` as a table in Markdown: the mean over seeds, and in brackets the lowest and highest."""
+    ks = list(rows[0]["recall"])
+    lines = [f"| recipe | teacher's first | {' | '.join(f'recall@{k}' for k in ks)} | seconds | seeds |"]
+    lines.append("|---|---|" + "---|" * len(ks) + "---|---|")
+    for name in dict.fromkeys(row["recipe"] for row in rows):
+        mine = [row for row in rows if row["recipe"] == name]
+        told = "" if mine[0]["teacher"] is None else f"{mine[0]['teacher']:.3f}"
+        recall = [_spread([row["recall"][k] for row in mine]) for k in ks]
+        seconds = f"{np.mean([row['seconds'] for row in mine]):.0f}" if name in RECIPES else ""
+        seeds = ", ".join(str(row["seed"]) for row in mine) if name in RECIPES else ""
+        shown = f"`{name}`" if name in RECIPES else name
+        lines.append(f"| {' | '.join([shown, told, *recall, seconds, seeds])} |")
+    return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
+
+
+def write_between(path: str | Path, mark: str, text: str) -> None:
+    """Put `text` between the lines `<!-- mark -->` and `<!-- end of mark -->` of a file."""
+    path = Path(path)
+    page = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
+    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
+        raise KitError(str(path), f"one line {begin.strip()} and after it one {end}", "none, or several")
+    before, rest = page.split(begin)
+    with written_aside(path) as aside:
+        aside.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="where teachers and rows are kept; a stopped run goes on")] = Path(
+        "runs/recipes"
+    ),
+    page: Annotated[Path, typer.Option(help="the page whose tables are written")] = Path("docs/recipes.md"),
+    only: Annotated[list[str] | None, typer.Option(help="recipes to train [default: all]")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="of the students; several give mean and range")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+) -> None:
+    """Train and measure every recipe at toy scale. Example: python -m kit.recipes.table --seed 0 --seed 1"""
+    if threads:
+        torch.set_num_threads(threads)
+    rows = toy_table(folder, names=only or tuple(RECIPES), seeds=seed or [0], progress=True)
+    write_between(page, RECIPES_MARK, recipes_markdown())
+    write_between(page, TOY_MARK, toy_markdown(rows))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,85 @@
+"""Margin-MSE's teacher files: a line of two scores, a question and its two passages; some 40 million of them.
+
+`pos_score <tab> neg_score <tab> question id <tab> pos_passage id <tab> neg_passage id`, with or without gzip.
+Source: Hofstaetter et al. 2020, the released files (Zenodo 4068216) and the page of neural-ranking-kd.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from kit.data.records import reading
+from kit.teachers.scores import looks_squashed
+from kit.types import KitError, ScoreTable
+
+COLUMNS = "five columns: pos_score, neg_score, question id, positive passage's id, negative passage's id"
+
+
+class TeacherTriple(NamedTuple):
+    """One line of a teacher file; the target of Margin-MSE is positive_score - negative_score."""
+
+    positive_score: float
+    negative_score: float
+    question_id: str
+    positive_id: str
+    negative_id: str
+
+
+def iter_teacher_triples(path: str | Path) -> Iterator[TeacherTriple]:
+    """The lines of a teacher file, one at a time; a `KitError` names file and line of a broken one."""
+    return (triple for _, triple in _numbered_triples(path))
+
+
+def load_teacher_triples(
+    path: str | Path,
+    *,
+    name: str = "teacher",
+    most: int | None = None,
+    tolerance: float = 0.1,
+    allow_squashed: bool = False,
+) -> ScoreTable:
+    """The scores of a teacher file as a table (q, k): a row a question, its passages in the file's order.
+
+    With two passages a question `margin_mse` of such a table is the paper's; with more it is over all their pairs, two
+    negatives too. `most` keeps the first so many passages of a question: the table is as wide as its longest row, and
+    making it takes some 325 bytes a passage, holding it 32 (400,000 questions of 32 passages: 4 GB, then 0.4 GB).
+    The released file of 40 million lines is for `iter_teacher_triples`, or needs `most` and minutes.
+
+    A pair that comes again has the score of its first line; one that differs by more than `tolerance` is an error (half
+    precision and padding make small differences). So are scores that all lie from 0 to 1, as a sigmoid's do, unless
+    `allow_squashed` (see `looks_squashed`).
+    """
+    if most is not None and most < 2:
+        raise KitError("load_teacher_triples: most", "at least 2 passages a question, or None", most)
+    rows: dict[str, dict[str, float]] = {}
+    for line, triple in _numbered_triples(path):
+        row = rows.setdefault(triple.question_id, {})
+        scored = ((triple.positive_id, triple.positive_score), (triple.negative_id, triple.negative_score))
+        for passage_id, score in scored:
+            if most is None or len(row) < most or passage_id in row:
+                known = row.setdefault(passage_id, score)
+                if abs(known - score) > tolerance:
+                    wanted = f"{known} within {tolerance} for question {triple.question_id!r}, passage {passage_id!r}"
+                    raise KitError(f"{path}:{line}", f"{wanted}, as earlier in the file", score)
+    table = ScoreTable.from_rows(name, {question_id: list(row.items()) for question_id, row in rows.items()})
+    if not allow_squashed and looks_squashed(table):
+        raise KitError(str(path), "raw scores (allow_squashed=True takes others)", "scores that all lie from 0 to 1")
+    return table
+
+
+def _numbered_triples(path: str | Path) -> Iterator[tuple[int, TeacherTriple]]:
+    with reading(path) as stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                fields = raw.decode("utf-8").rstrip("\r\n").split("\t")
+                triple = TeacherTriple(float(fields[0]), float(fields[1]), *fields[2:])
+            except (ValueError, TypeError, IndexError):
+                raise KitError(f"{path}:{number}", COLUMNS, f"{raw[:80].decode(errors='replace')!r}") from None
+            if not (math.isfinite(triple.positive_score) and math.isfinite(triple.negative_score)):
+                raise KitError(f"{path}:{number}", "finite scores", f"{fields[0]} and {fields[1]}")
+            if not all(triple[2:]) or triple.positive_id == triple.negative_id:
+                raise KitError(f"{path}:{number}", "three ids, of two passages", f"{fields[2:]}")
+            yield number, triple
