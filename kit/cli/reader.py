@@ -204,7 +204,7 @@ def score(
         pass
     from kit.attention import AGGREGATIONS
     from kit.teachers import Ensemble
-    from kit.teachers.fid import score_file
+    from kit.teachers.scores import score_file
 
     named("--aggregation", aggregation, AGGREGATIONS)
     places = {"device": own_device(device), "dtype": dtype, "tokenizer": tokenizer}
