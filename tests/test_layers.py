@@ -25,6 +25,8 @@ LAYERS = [
     ["quickstart", "doctor", "bench"],
     ["plots"],
     ["report"],
+    ["widgets"],
+    ["course"],
     ["cli"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
