@@ -104,6 +104,7 @@ def walk(place):
         "reader evaluate": f"{example('reader evaluate')} --max-answer 3 --scores toy/test.scored.jsonl",
         "reader score": example("reader score"),
         "retriever train": f"{example('retriever train')} --steps 2 --batch 2 --dev toy/train.scored.jsonl",
+        "recipe dpr": f"{example('retriever train', 1)} --steps 2 --batch 4",
         "retriever embed": example("retriever embed"),
         "retriever index": example("retriever index"),
         "dense": f"{example('retriever search', 1)} --out toy/test.dense.jsonl --run toy/dense.run",
@@ -183,6 +184,30 @@ def test_reader_score_with_other_teachers(walk, place, teacher):
     assert kit(line).code == 0
     values = load_examples(place / f"{teacher}.jsonl")[2].values
     assert ((values == values).sum(axis=1) <= 2).all() and (values == values).any()
+
+
+def test_recipes_from_the_command_line(walk, place):
+    two = DualEncoder.from_pretrained("toy/dpr", device="cpu")
+    assert walk["recipe dpr"].code == 0 and two.family.two_towers
+    assert not DualEncoder.from_pretrained("toy/retriever", device="cpu").family.two_towers
+    line = "kit retriever train toy/train.bm25.jsonl --model toy-bert --steps 2 --batch 2 --seed 3"
+    for name in ("fid-kd", "atlas-pdist", "atlas-loop", "atlas-adist", "atlas-emdr2"):
+        ended = kit(f"{line} --recipe {name} --teacher toy/reader --out {name}")
+        assert ended.code == 0 and (place / name / "model.safetensors").exists(), ended
+    assert kit(f"{line} --recipe margin-mse --out pairs").code == 0
+    first = json.loads((place / "fid-kd.json").read_text())["losses"]
+    other = json.loads((place / "atlas-pdist.json").read_text())["losses"]
+    assert len(first) == 2 and first[0]["loss"] != other[0]["loss"]
+
+
+def test_a_loss_of_ones_own_leaves_the_recipes_temperatures(walk, place):
+    line = f"{TEACH} --recipe fid-kd --steps 1 --batch 2"
+    losses = {}
+    for name, more in {"own": "", "as": " --temperature 1 --teacher-temperature 4", "same": " --loss kl"}.items():
+        assert kit(f"{line.replace('--out new', f'--out loss-{name}')}{more}").code == 0
+        losses[name] = json.loads((place / f"loss-{name}.json").read_text())["losses"][0]["loss"]
+    assert losses["own"] == losses["as"] == losses["same"]
+    assert kit(f"{line.replace('--out new', '--out loss-js')} --loss js").code == 0
 
 
 def test_the_retriever_is_taught_embedded_indexed_and_searched(walk, place):
@@ -341,6 +366,12 @@ MISTAKES = {
     f"{TEACH} --loss huber": "--loss: wanted one of kl,",
     f"{TEACH} --loss mse --temperature 2": "--temperature: wanted a loss with a temperature",
     f"{TEACH} --family t5": "--family: wanted one of",
+    f"{TEACH} --recipe kd": "--recipe: wanted one of fid-kd, rdr, margin-mse",
+    f"{TEACH} --scale full": "--scale: wanted one of toy, published",
+    f"{TEACH} --recipe dpr --teacher toy/reader": "--teacher: wanted none: dpr learns from answers",
+    f"{TEACH} --recipe dpr --loss kl": "--loss, --temperature: wanted neither: dpr has its own loss",
+    f"{TEACH} --recipe tas-b": "--teacher: wanted a checkpoint: tas-b scores",
+    f"{TEACH} --recipe margin-mse --n-context 4": "--n-context: wanted none: batches of margin-mse",
     TEACH.replace("scored", "nothing"): "toy/train.nothing.jsonl: wanted a file that can be read",
     TEACH.replace(".scored", ""): "distil: wanted questions with at least two",
     f"{EMBED} --part 2/2": "--part: wanted i/n",

@@ -126,6 +126,14 @@ def test_draw_goes_through_everything_before_it_repeats():
     assert stream[:7] != stream[7:14]
 
 
+def test_an_option_that_no_loss_has_is_an_error(small_encoder, asked, corpus, table):
+    config = Distillation(Optimisation(steps=1), questions=2, passages=2, loss_options={"temprature": 2.0})
+    with pytest.raises(
+        KitError, match="distil, loss_options: wanted options that losses have: .*temperature.*, given 'temprature'"
+    ):
+        distil(small_encoder, asked, corpus, table, "kl", config, progress=False)
+
+
 def test_presets_are_the_papers():
     base, large, student = READER_TRAINING["base"], READER_TRAINING["large"], DISTILLATION["fid-kd"]
     assert (base.optimisation.steps, base.optimisation.rate, base.n_context) == (10_000, 1e-4, 100)

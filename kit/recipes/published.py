@@ -245,10 +245,7 @@ def train_recipe(
             wanted = "a second teacher, which scores the passages of a batch while training goes on"
             raise KitError(f"recipe {recipe.name!r}", wanted, "none")
         return train_topic_balanced(encoder, questions, corpus, table, second, config, **run)
-    loss = recipe.loss
-    if loss != "kl":  # `distil` hands the options of its configuration to `kl` alone
-        loss = partial(RECIPE_LOSSES[loss], **config.loss_options)
-    return distil(encoder, questions, corpus, table, loss, config, **run)
+    return distil(encoder, questions, corpus, table, RECIPE_LOSSES[recipe.loss], config, **run)
 
 
 def named_recipe(recipe: Recipe | str) -> Recipe:

@@ -41,7 +41,8 @@ class ReaderTraining:
 class Distillation:
     """How a retriever is distilled: `questions` of a batch, each with `passages` of those its teacher scored.
 
-    `loss_options` go to a loss that has them: a preset's temperatures mean nothing to `margin_mse`.
+    `loss_options` go to a loss that has them: a preset's temperatures mean nothing to `margin_mse`. One that no loss
+    has is an error.
     """
 
     optimisation: Optimisation
@@ -168,7 +169,8 @@ def distil(
     """
     config = _named(config, DISTILLATION, "distillation")
     compare = _named(loss, LOSSES, "loss")
-    options = {name: value for name, value in config.loss_options.items() if name in signature(compare).parameters}
+    options = _known_options(compare, config.loss_options)
+    named = loss if isinstance(loss, str) else getattr(loss, "__name__", "own loss")
     asked = [question for question in questions if int(table.mask[table.row_of(question.id)].sum()) > 1]
     if not asked:
         raise KitError("distil", "questions with at least two scored passages", f"{len(questions)} without")
@@ -194,7 +196,7 @@ def distil(
 
     return fit(
         CandidateScores(encoder), loss_of, config.optimisation,
-        folder=folder, evaluate=evaluate, best=best, seen=seen, progress=progress, name=f"distilling ({loss})",
+        folder=folder, evaluate=evaluate, best=best, seen=seen, progress=progress, name=f"distilling ({named})",
     )  # fmt: skip
 
 
@@ -261,6 +263,19 @@ def _named(choice: Any, names: Mapping[str, Any], what: str) -> Any:
     if choice not in names:
         raise KitError(what, f"one of {', '.join(names)}", repr(choice))
     return names[choice]
+
+
+def _known_options(loss: Callable[..., Tensor], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that this loss has; one that only other losses have is left out, one that none has is an error."""
+    mine = signature(loss).parameters
+    known = {name for one in LOSSES.values() for name in signature(one).parameters} | set(mine)
+    known -= {"student", "teacher", "mask"}
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise KitError(
+            "distil, loss_options", f"options that losses have: {', '.join(sorted(known))}", repr(unknown[0])
+        )
+    return {name: value for name, value in given.items() if name in mine}
 
 
 def _flat(values: Any) -> bool:
