@@ -11,11 +11,14 @@ import shlex
 import signal
 import subprocess
 import sys
+import tarfile
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from test_reader import ORIGINALS, TOKENIZER
 from transformers import BertConfig
 from typer.main import get_command
 
@@ -27,8 +30,16 @@ from kit.encoder import DualEncoder
 from kit.index import VectorIndex
 from kit.metrics import answer_recall, exact_match
 from kit.reader import FiDReader
+from kit.toy.pair_teachers import (
+    PairTraining,
+    save_cross_encoder,
+    save_extractive_reader,
+    train_cross_encoder,
+    train_extractive_reader,
+)
 from kit.toy.start import initial_t5
 from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer
+from kit.train import Optimisation
 from kit.types import KitError
 
 FIGURES = {"reader": {"em": {"all": 0.75}}, "rounds": [{"number": 1, "em": 0.5}], "nothing": float("nan")}
@@ -208,6 +219,40 @@ def test_a_loss_of_ones_own_leaves_the_recipes_temperatures(walk, place):
         losses[name] = json.loads((place / f"loss-{name}.json").read_text())["losses"][0]["loss"]
     assert losses["own"] == losses["as"] == losses["same"]
     assert kit(f"{line.replace('--out new', '--out loss-js')} --loss js").code == 0
+
+
+def test_an_original_release_is_read_scored_and_generated_from(walk, place):
+    with tarfile.open("nq_reader_base.tar.gz", "w:gz") as tar:
+        for file in ("config.json", "pytorch_model.bin"):
+            tar.add(ORIGINALS[1] / file, arcname=f"nq_reader_base/{file}")
+    model = f"--model nq_reader_base.tar.gz --tokenizer {TOKENIZER} --n-context 3"
+    line = "kit reader evaluate toy/test.bm25.jsonl"
+    ended = kit(f"{line} {model} --predictions said.jsonl --scores seen.jsonl --max-answer 5")
+    assert ended.code == 0 and "exact match" in ended.out
+    assert kit(f"{SCORE} {model} --out told.jsonl").code == 0
+    reader = FiDReader.from_pretrained(ORIGINALS[1], tokenizer=TOKENIZER, device="cpu")
+    questions, corpus, table = load_examples("toy/test.bm25.jsonl")
+    reading = reader.read(questions, corpus, table, n_context=3, max_new_tokens=5)
+    said = [json.loads(row)["prediction"] for row in (place / "said.jsonl").read_text().splitlines()]
+    assert said == [reading.answers[question.id] for question in questions] and any(said)
+    for name in ("seen", "told"):
+        values = load_examples(f"{name}.jsonl")[2].values[:, :3]
+        assert np.allclose(values, reading.scores.values, rtol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["extractive", "cross-encoder"])
+def test_reader_score_with_pair_teachers(walk, place, kind):
+    train = {"extractive": train_extractive_reader, "cross-encoder": train_cross_encoder}[kind]
+    save = {"extractive": save_extractive_reader, "cross-encoder": save_cross_encoder}[kind]
+    start = DualEncoder.from_pretrained("models/bert", device="cpu")
+    questions, corpus, table = load_examples("toy/train.bm25.jsonl")
+    few = PairTraining(Optimisation(steps=1), questions=2, negatives=1)
+    teacher = train(start, questions, corpus, table, few, progress=False)
+    save(teacher, kind)
+    assert kit(f"{SCORE} --model {kind} --teacher {kind} --out {kind}.jsonl").code == 0
+    questions, corpus, table = load_examples("toy/test.bm25.jsonl")
+    written = load_examples(f"{kind}.jsonl")[2].values
+    assert np.allclose(written, teacher.score(questions, corpus, table).values, atol=1e-6, equal_nan=True)
 
 
 def test_the_retriever_is_taught_embedded_indexed_and_searched(walk, place):

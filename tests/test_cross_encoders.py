@@ -161,7 +161,8 @@ def test_squashed_scores_are_warned_about_and_broken_ones_refused():
 def test_mistakes_are_named(bert_cat, dpr, tmp_path):
     words = load_tokenizer(VOCABULARY.parent)
     with pytest.raises(KitError, match="CrossEncoder: max_tokens: wanted from 1 to the model's 64, given 512"):
-        CrossEncoder.from_pretrained(bert_cat, device="cpu")
+        CrossEncoder.from_pretrained(bert_cat, device="cpu", max_tokens=512)
+    assert CrossEncoder.from_pretrained(bert_cat, device="cpu").max_tokens == 64  # as many as the model reads
     with pytest.raises(KitError, match="ExtractiveReader: batch_size: wanted at least 1, given 0"):
         ExtractiveReader.from_pretrained(dpr, device="cpu", max_tokens=64, batch_size=0)
     small = Stub(torch.tanh)

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kit.checkpoints import load_tokenizer, resolve
+from kit.checkpoints import load_tokenizer
 from kit.checkpoints.layouts import build_tower
 from kit.encoder.families import Family, family_named
 from kit.encoder.files import load, save
@@ -119,7 +119,7 @@ class DualEncoder(nn.Module):
         if self._tokenizer is None:
             raise KitError("encoder", "a tokenizer (from_pretrained(..., tokenizer=...))", "a checkpoint without one")
         if isinstance(self._tokenizer, str):
-            self._tokenizer = load_tokenizer(resolve(self._tokenizer))
+            self._tokenizer = load_tokenizer(self._tokenizer)
         words, known = len(self._tokenizer), self.question_tower.config.vocab_size
         if words > known:
             raise KitError("tokenizer", f"at most the encoder's {known} tokens", f"one of {words} tokens")

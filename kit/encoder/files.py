@@ -50,7 +50,7 @@ def load(
     if tokenizer is None:
         tokenizer = _own_tokenizer(folder, config)
     elif isinstance(tokenizer, str | Path):
-        tokenizer = load_tokenizer(resolve(tokenizer))
+        tokenizer = load_tokenizer(tokenizer)
     if config.get("model_type") == "dpr":
         towers = _dpr_pair(folder, name_or_dir, passage_tower)
         return encoder_class(*towers, family=chosen, tokenizer=tokenizer)

@@ -17,7 +17,6 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kit.checkpoints.weights import read_config
 from kit.encoder import DualEncoder, family_named
 from kit.losses import LOSSES, emdr2
 from kit.reader import FiDReader
@@ -283,9 +282,4 @@ def load_teacher(name: str, name_or_dir: str | Path, *, device: str = "auto") ->
     _one_of("teacher", name, [*READER_TEACHERS, *PAIR_TEACHERS])
     if name in READER_TEACHERS:
         return READER_TEACHERS[name](FiDReader.from_pretrained(name_or_dir, device=device))
-    kind = PAIR_TEACHERS[name]
-    options = {}
-    if Path(name_or_dir).is_dir():
-        known = read_config(name_or_dir).get("max_position_embeddings", kind.max_tokens)
-        options = {"max_tokens": min(kind.max_tokens, known)}
-    return kind.from_pretrained(name_or_dir, device=device, **options)
+    return PAIR_TEACHERS[name].from_pretrained(name_or_dir, device=device)

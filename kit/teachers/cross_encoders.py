@@ -62,10 +62,9 @@ class CrossEncoder:
 
         A folder, an archive, a name of `kit.checkpoints.RELEASES` or of the Hugging Face hub. `tokenizer`: one, or
         where to find it, for checkpoints without. `dtype` auto is float32; bfloat16 has steps of 0.03 at a score of 5.
+        `max_tokens` is the class's, or as many as the model reads, unless given.
         """
-        folder = resolve(name_or_dir)
-        model = load_cross_encoder(folder).to(device=pick_device(device), dtype=pick_dtype(dtype))
-        return cls(model, _tokenizer(tokenizer, folder), **options)
+        return _loaded(cls, load_cross_encoder, name_or_dir, device, dtype, tokenizer, options)
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False
@@ -138,9 +137,7 @@ class ExtractiveReader:
         **options: Any,
     ) -> ExtractiveReader:
         """The reader of a DPRReader checkpoint ("dpr-reader-nq", a folder, ...); see `CrossEncoder.from_pretrained`."""
-        folder = resolve(name_or_dir)
-        model = load_extractive_reader(folder).to(device=pick_device(device), dtype=pick_dtype(dtype))
-        return cls(model, _tokenizer(tokenizer, folder), **options)
+        return _loaded(cls, load_extractive_reader, name_or_dir, device, dtype, tokenizer, options)
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False
@@ -289,7 +286,19 @@ def _device(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def _tokenizer(given: Any, folder: Path) -> Any:
-    if given is None:
-        return load_tokenizer(folder)
-    return load_tokenizer(resolve(given)) if isinstance(given, str | Path) else given
+def _loaded(
+    kind: type[Any],
+    load: Callable[[Path], nn.Module],
+    name_or_dir: str | Path,
+    device: str,
+    dtype: str,
+    tokenizer: Any,
+    options: dict[str, Any],
+) -> Any:
+    """A teacher of that class from a checkpoint."""
+    folder = resolve(name_or_dir)
+    model = load(folder).to(device=pick_device(device), dtype=pick_dtype(dtype))
+    if tokenizer is None or isinstance(tokenizer, str | Path):
+        tokenizer = load_tokenizer(folder if tokenizer is None else tokenizer)
+    longest = min(kind.max_tokens, _config(model).max_position_embeddings)
+    return kind(model, tokenizer, **{"max_tokens": longest, **options})
