@@ -338,7 +338,7 @@ def test_data_validate(place, walk):
 def test_data_download_lists_and_refuses(place):
     ended = kit(example("data download"))
     assert ended.code == 0 and "nq_reader_base" in ended.out
-    assert kit("kit data download").err.startswith("kit: error: NAME: wanted one of nq_reader_base")
+    assert kit("kit data download").err.startswith("kit: error: NAME: wanted one of nq, triviaqa, wikipedia, nq_reader_base")
 
 
 def test_quickstart(place, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import http.server
 import io
 import os
@@ -16,6 +18,8 @@ import pytest
 
 from kit.checkpoints import downloads, resolve
 from kit.checkpoints.downloads import download, download_file, unpack
+from kit.cli import main
+from kit.data import load_passages, load_questions
 from kit.types import KitError
 
 
@@ -286,3 +290,72 @@ def test_the_hub_cannot_be_reached(monkeypatch):
     with pytest.raises(KitError) as error:
         resolve("someone/model")
     assert "given LocalEntryNotFoundError: nothing in the cache" in str(error.value) and "\n" not in str(error.value)
+
+
+# Data sets
+
+
+QUESTIONS = b"where is rome?\t['Italy', \"l'Italia\"]\nwho was it?\t['Ada']\n"
+
+
+@pytest.fixture
+def dataset(server, monkeypatch):
+    """A data set of two files, questions and passages, that the test's server sends."""
+    import kit.checkpoints.datasets as datasets
+
+    files = (datasets.DataFile("dev.qa.csv.gz", server.url, 2),)
+    monkeypatch.setitem(datasets.DATASETS, "nq", datasets.Dataset(files, "questions"))
+    passages = (datasets.DataFile("psgs.tsv.gz", server.url, 1),)
+    monkeypatch.setitem(datasets.DATASETS, "wikipedia", datasets.Dataset(passages, "passages"))
+    server.content = gzip.compress(QUESTIONS)
+
+
+def command(line, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(line.split())
+    return end.value.code, capsys.readouterr()
+
+
+def test_questions_of_a_data_set_become_jsonl(dataset, server, tmp_path, capsys):
+    line = f"data download nq --out {tmp_path}/nq"
+    server.break_after = 20
+    code, told = command(line, capsys)
+    assert code == 2 and "the connection closed at 20 of" in told.err and told.err.count("kit: error") == 1
+    server.break_after = None
+    code, told = command(line, capsys)
+    assert code == 0 and told.out == f"{tmp_path}/nq/dev.jsonl\n"
+    assert "GB free" in told.err and hashlib.sha256(server.content).hexdigest() in told.err
+    assert server.asked == [None, "bytes=20-"] and [path.name for path in (tmp_path / "nq").iterdir()] == ["dev.jsonl"]
+    assert [(q.text, q.answers) for q in load_questions(tmp_path / "nq" / "dev.jsonl")] == [
+        ("where is rome?", ("Italy", "l'Italia")),
+        ("who was it?", ("Ada",)),
+    ]
+    assert command(line, capsys)[0] == 0 and len(server.asked) == 2, "what is there is not fetched again"
+
+
+def test_a_data_set_with_another_number_of_questions_is_an_error(dataset, server, tmp_path, capsys):
+    server.content = gzip.compress(QUESTIONS.splitlines(keepends=True)[0])
+    code, told = command(f"data download nq --out {tmp_path}", capsys)
+    assert code == 2 and told.err.splitlines()[-1].endswith(
+        f"/file: wanted 2 questions, given 1 (kept in {tmp_path}/dev.qa.csv.gz)"
+    )
+    assert not (tmp_path / "dev.jsonl").exists()
+
+
+def test_passages_come_as_they_are(dataset, server, tmp_path, capsys):
+    server.content = gzip.compress(b"id\ttext\ttitle\n1\ta b\tA\n")
+    code, told = command(f"data download wikipedia --out {tmp_path}", capsys)
+    assert code == 0 and told.out == f"{tmp_path}/psgs.tsv.gz\n"
+    assert load_passages(tmp_path / "psgs.tsv.gz")["1"].text == "a b"
+
+
+def test_data_sets_are_those_of_the_papers():
+    from kit.checkpoints.datasets import DATASETS
+
+    names = {name: [file.name for file in one.files] for name, one in DATASETS.items()}
+    assert names["nq"] == ["train.qa.csv", "dev.qa.csv", "test.qa.csv"] and set(names) == {
+        "nq",
+        "triviaqa",
+        "wikipedia",
+    }
+    assert all(file.address.startswith("https://") for one in DATASETS.values() for file in one.files)

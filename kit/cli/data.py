@@ -46,28 +46,55 @@ def toy(
 def download(
     name: Annotated[str | None, typer.Argument(help="a name of --list, or of a model on the Hugging Face hub")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder to put it in [default: the cache, where commands find it by name]")
+        Path | None,
+        typer.Option(help="folder to put it in [default: data/NAME; a checkpoint: the cache, where commands find it]"),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="show the released checkpoints")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="show the data sets and the released checkpoints")] = False,
 ) -> None:
-    """Fetch a released checkpoint.
+    """Fetch a data set or a released checkpoint.
 
-    A stopped download goes on.
+    Questions become .jsonl, as the other commands read them. What it takes on the disk is said first; a stopped
+    download goes on.
 
     \b
     Example:
       kit data download --list
     """
     from kit.checkpoints import RELEASES
+    from kit.checkpoints.datasets import DATASETS
     from kit.types import KitError
 
     if listed:
-        show_table(("name", "kind", "what"), [(name, one.kind, one.note) for name, one in RELEASES.items()])
+        rows = [(name, "data", one.note) for name, one in DATASETS.items()]
+        show_table(("name", "kind", "what"), rows + [(name, one.kind, one.note) for name, one in RELEASES.items()])
         return
     if name is None:
-        raise KitError("NAME", f"one of {', '.join(RELEASES)}, or a model's name on the hub", "none (see --list)")
-    for folder in _fetch(name, out):
-        typer.echo(str(folder))
+        known = ", ".join([*DATASETS, *RELEASES])
+        raise KitError("NAME", f"one of {known}, or a model's name on the hub", "none (see --list)")
+    for path in _fetch_data(name, out or Path("data") / name) if name in DATASETS else _fetch(name, out):
+        typer.echo(str(path))
+
+
+def _fetch_data(name: str, out: Path) -> Iterator[Path]:
+    """The files of a data set: passages as they came, questions as .jsonl, counted."""
+    from kit.checkpoints.datasets import DATASETS, download_file_of
+    from kit.cli.own_texts import questions_of
+    from kit.data import save_questions
+    from kit.types import KitError
+
+    for file in DATASETS[name].files:
+        made = out / f"{file.name.partition('.')[0]}.jsonl"
+        if ".qa." not in file.name:
+            yield download_file_of(file, out, say=say)
+        elif not made.exists():
+            came = download_file_of(file, out, say=say)
+            questions = questions_of(came)
+            if len(questions) != file.records:
+                raise KitError(file.address, f"{file.records:,} questions", f"{len(questions):,} (kept in {came})")
+            save_questions(made, questions)
+            came.unlink()
+        if made.exists():
+            yield made
 
 
 def _fetch(name: str, out: Path | None) -> Iterator[Path]:

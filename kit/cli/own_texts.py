@@ -79,7 +79,7 @@ def _records(path: Path, name: str) -> Iterator[tuple[str, Passage]]:
 
 def questions_of(path: Path) -> list[Question]:
     """The questions of a FiD file (.json, .jsonl) or of a table (.csv, .tsv)."""
-    if path.suffix not in TABLES:
+    if not path.name.removesuffix(".gz").endswith(TABLES):
         return load_questions(path)
     with reading(path) as stream:
         try:
