@@ -39,10 +39,29 @@ class KitError(ValueError):
 def written_aside(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
 
-    The folder is made if needed. A reader of `path` sees the old file or the whole new one, never half of it.
+    The folder is made if needed, and goes again where the block does not end well and nothing else came into it. A
+    reader of `path` sees the old file or the whole new one, never half of it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with folder_made(path.parent):
+        yield from _aside(path)
+
+
+@contextmanager
+def folder_made(folder: Path) -> Iterator[None]:
+    """The folder, made with those above it if needed; those that were made go again if an error leaves them empty."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]  # the innermost first
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for one in made:
+            with suppress(OSError):  # not empty, or gone
+                one.rmdir()
+        raise
+
+
+def _aside(path: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix="".join(path.suffixes), dir=path.parent)
     os.close(handle)
     umask = os.umask(0)

@@ -99,3 +99,14 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
         aside.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_was_made_for_a_file_goes_again_with_it(tmp_path):
+    with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "a" / "b" / "c.txt") as aside:
+        aside.write_text("half")
+        1 / 0  # noqa: B018
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "a").mkdir()
+    with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "a" / "b" / "c.txt"):
+        1 / 0  # noqa: B018
+    assert [path.name for path in tmp_path.iterdir()] == ["a"], "a folder that was there stays"

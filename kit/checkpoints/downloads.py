@@ -17,11 +17,12 @@ import tempfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.types import KitError
+from kit.types import KitError, folder_made
 
 FID_HOST = "https://dl.fbaipublicfiles.com/FiD/pretrained_models"
 CHUNK = 1 << 20
@@ -87,8 +88,8 @@ def download(name: str, directory: str | Path, *, say: Callable[[str], None] = p
         return _checkpoint_folder(target)
     from huggingface_hub.utils import WeakFileLock
 
-    _make_folder(Path(directory))
-    with WeakFileLock(Path(directory) / f".{name}.lock"):  # processes of one training ask for it together
+    lock = WeakFileLock(Path(directory) / f".{name}.lock")  # processes of one training ask for it together
+    with _folder(Path(directory)), lock:
         if target.is_dir():
             return _checkpoint_folder(target)
         archive = Path(directory) / f"{name}.tar.gz"
@@ -98,9 +99,12 @@ def download(name: str, directory: str | Path, *, say: Callable[[str], None] = p
     return folder
 
 
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """The folder, made if needed; it goes again if an error leaves it empty."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with folder_made(folder):
+            yield
     except OSError as error:
         raise KitError(str(folder), "a folder that can be written to", error) from None
 
@@ -114,9 +118,11 @@ def download_file(
     line when there is no network, no such file, too little disk, or another checksum.
     """
     path = Path(path)
-    if not path.exists():
-        _make_folder(path.parent)
-        part = path.with_name(path.name + ".part")
+    if path.exists():
+        _check_sha256(path, sha256, url)
+        return path
+    part = path.with_name(path.name + ".part")
+    with _folder(path.parent):
         try:
             _fetch_rest(url, part, say, timeout)
         except urllib.error.HTTPError as error:
@@ -126,8 +132,6 @@ def download_file(
             raise KitError(url, "a download that ends (run again to go on)", f"no network? {reason}") from None
         _check_sha256(part, sha256, url)
         os.replace(part, path)
-    else:
-        _check_sha256(path, sha256, url)
     return path
 
 
