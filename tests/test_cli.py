@@ -274,7 +274,8 @@ def test_search_with_judgements(walk, place):
     best = {name: {ids[0]: 1} for name, ids in zip(run.question_ids, run.passage_ids, strict=True)}
     write_qrels("qrels", best)
     line = "kit retriever search toy/test.jsonl --index toy/index --model toy/retriever --k 10 --qrels qrels"
-    assert "MRR@10     1.000 [1.000, 1.000]" in kit(line).out
+    out = kit(line).out
+    assert "MRR@10     1.000 [1.000, 1.000]" in out and "MAP        1.000 [1.000, 1.000]" in out
 
 
 def test_rounds(place, walk):

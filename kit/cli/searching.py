@@ -30,7 +30,7 @@ def search(
     bm25: Annotated[Path | None, typer.Option(help="passages, .tsv or .jsonl, to search by words instead")] = None,
     out: Annotated[Path | None, typer.Option(help="questions with passages, FiD's .json or .jsonl (.gz too)")] = None,
     run: Annotated[Path | None, typer.Option(help="TREC run to write")] = None,
-    qrels: Annotated[Path | None, typer.Option(help="TREC judgements, for MRR, nDCG and recall")] = None,
+    qrels: Annotated[Path | None, typer.Option(help="TREC judgements, for MRR, nDCG, MAP and recall")] = None,
     k: Annotated[int, typer.Option(min=1, help="passages of a question")] = 100,
     nprobe: Annotated[int | None, typer.Option(min=1, help="cells of an IVF index to look into")] = None,
     ef_search: Annotated[int | None, typer.Option(min=1, help="breadth of an HNSW search")] = None,
@@ -147,7 +147,7 @@ def _recall(table: ScoreTable, asked: Sequence[Question], corpus: Any, regex: bo
 
 
 def _judged(table: ScoreTable, judgements: Any, seed: int) -> list[tuple[str, str]]:
-    from kit.metrics import bootstrap_interval, judged, ndcg, recall, reciprocal_rank
+    from kit.metrics import average_precision, bootstrap_interval, judged, ndcg, recall, reciprocal_rank
     from kit.types import KitError
 
     known = judged(table, judgements)
@@ -157,6 +157,7 @@ def _judged(table: ScoreTable, judgements: Any, seed: int) -> list[tuple[str, st
     values = {
         "MRR@10": reciprocal_rank(known, judgements, 10),
         "nDCG@10": ndcg(known, judgements, 10),
+        "MAP": average_precision(known, judgements),
         f"recall@{width}": recall(known, judgements, width),
     }
     return [(name, str(bootstrap_interval(each, seed=seed))) for name, each in values.items()]
