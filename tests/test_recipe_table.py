@@ -12,7 +12,7 @@ from kit.types import KitError
 TINY = Sizes(
     questions=12, test=8, listed=4, drawn=1, steps=1, ks=(1, 3),
     reader=ReaderTraining(Optimisation(steps=1), questions=2, n_context=2),
-    pairs=PairTraining(Optimisation(steps=1), questions=4),
+    pairs=PairTraining(Optimisation(steps=1), questions=4), imagined=10,
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ class Sizes:
     steps: int | None = None  # of every recipe; None: its own
     reader: ReaderTraining = READER_TRAINING["quick"]
     pairs: pair_teachers.PairTraining = pair_teachers.QUICK
+    imagined: int = 1000  # made-up entities of each encyclopaedia that pair teachers learn from
     ks: tuple[int, ...] = (1, 5, 20)
 
 
@@ -171,7 +172,9 @@ def _teacher(ground: Ground, name: str, progress: bool) -> Teacher:
         else:
             kind = "cross_encoder" if name == "cross_encoder" else "extractive_reader"
             learn, save = getattr(pair_teachers, f"train_{kind}"), getattr(pair_teachers, f"save_{kind}")
-            save(learn(_start(ground), ground.train, ground.corpus, ground.found, ground.sizes.pairs), place)
+            start = pair_teachers.stacked(_start(ground))
+            taught = pair_teachers.imagined_questions(generated=ground.sizes.imagined)
+            save(learn(start, *taught, ground.sizes.pairs, folder=ground.folder / "training" / name), place)
     return load_teacher(name, place, device="cpu")
 
 
