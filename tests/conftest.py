@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import torch
+from tiny_berts import pair  # noqa: F401, a fixture of both tests of encoders
 from transformers import BertConfig
 
 from kit.data import Corpus
