@@ -47,7 +47,7 @@ class Sizes:
     drawn: int = 2  # and so many drawn from the whole corpus, for teachers to score
     steps: int | None = None  # of every recipe; None: its own
     reader: ReaderTraining = READER_TRAINING["quick"]
-    pairs: pair_teachers.PairTraining = pair_teachers.QUICK
+    pairs: pair_teachers.PairTraining | None = None  # None: those of pair_teachers
     imagined: int = 1000  # made-up entities of each encyclopaedia that pair teachers learn from
     ks: tuple[int, ...] = (1, 5, 20)
 
@@ -174,7 +174,8 @@ def _teacher(ground: Ground, name: str, progress: bool) -> Teacher:
             learn, save = getattr(pair_teachers, f"train_{kind}"), getattr(pair_teachers, f"save_{kind}")
             start = pair_teachers.stacked(_start(ground))
             taught = pair_teachers.imagined_questions(generated=ground.sizes.imagined)
-            save(learn(start, *taught, ground.sizes.pairs, folder=ground.folder / "training" / name), place)
+            how = {} if ground.sizes.pairs is None else {"config": ground.sizes.pairs}
+            save(learn(start, *taught, **how, folder=ground.folder / "training" / name), place)
     return load_teacher(name, place, device="cpu")
 
 

@@ -49,7 +49,8 @@ class PairTraining:
     negatives: int = 3
 
 
-QUICK = PairTraining(Optimisation(steps=3000, rate=5e-4, embedding_rate=8, warm_up=30, save_every=250))
+CROSS_ENCODER = PairTraining(Optimisation(steps=3000, rate=5e-4, embedding_rate=8, warm_up=30, save_every=250))
+EXTRACTIVE_READER = replace(CROSS_ENCODER, optimisation=replace(CROSS_ENCODER.optimisation, steps=1500))
 LAYERS = 3
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
 
@@ -94,7 +95,7 @@ def train_cross_encoder(
     questions: Sequence[Question],
     corpus: Mapping[str, Passage],
     table: ScoreTable,
-    config: PairTraining = QUICK,
+    config: PairTraining = CROSS_ENCODER,
     *,
     folder: str | Path | None = None,
     progress: bool = True,
@@ -131,7 +132,7 @@ def train_extractive_reader(
     questions: Sequence[Question],
     corpus: Mapping[str, Passage],
     table: ScoreTable,
-    config: PairTraining = QUICK,
+    config: PairTraining = EXTRACTIVE_READER,
     *,
     folder: str | Path | None = None,
     progress: bool = True,
