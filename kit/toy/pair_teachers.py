@@ -50,7 +50,7 @@ class PairTraining:
 
 
 CROSS_ENCODER = PairTraining(Optimisation(steps=3000, rate=5e-4, embedding_rate=8, warm_up=30, save_every=250))
-EXTRACTIVE_READER = replace(CROSS_ENCODER, optimisation=replace(CROSS_ENCODER.optimisation, steps=1500))
+EXTRACTIVE_READER = replace(CROSS_ENCODER, optimisation=replace(CROSS_ENCODER.optimisation, steps=800))
 LAYERS = 3
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
 
