@@ -339,7 +339,8 @@ def test_data_validate(place, walk):
 def test_data_download_lists_and_refuses(place):
     ended = kit(example("data download"))
     assert ended.code == 0 and "nq_reader_base" in ended.out
-    assert kit("kit data download").err.startswith("kit: error: NAME: wanted one of nq, triviaqa, wikipedia, nq_reader_base")
+    names = "nq, triviaqa, wikipedia, nq_reader_base"
+    assert kit("kit data download").err.startswith(f"kit: error: NAME: wanted one of {names}")
 
 
 def test_quickstart(place, monkeypatch):

@@ -129,7 +129,7 @@ def test_draw_goes_through_everything_before_it_repeats():
 def test_an_option_that_no_loss_has_is_an_error(small_encoder, asked, corpus, table):
     config = Distillation(Optimisation(steps=1), questions=2, passages=2, loss_options={"temprature": 2.0})
     with pytest.raises(
-        KitError, match="distil, loss_options: wanted options that losses have: .*temperature.*, given 'temprature'"
+        KitError, match=r"distil, loss_options: wanted options that losses have: .*temperature.*, given 'temprature'"
     ):
         distil(small_encoder, asked, corpus, table, "kl", config, progress=False)
 

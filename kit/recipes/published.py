@@ -189,7 +189,7 @@ _ALL = (
     ),
     _atlas("atlas-pdist", "pdist", "The retriever learns how likely each passage alone makes the answer.", 0.5),
     _atlas("atlas-loop", "loop", "The retriever learns how unlikely the answer becomes without each passage.", 0.3),
-    _atlas("atlas-adist", "adist", "The retriever learns the reader's attention times the length of its values.", 0.001),
+    _atlas("atlas-adist", "adist", "The retriever learns the reader's attention times the length of values.", 0.001),
     Recipe(
         "atlas-emdr2", "The retriever is one part of the answer's likelihood, summed over the passages it would draw.",
         "EMDR2 (Sachan et al. 2021, arXiv 2106.05346), as in Atlas (2208.03299), section 2.2",
