@@ -64,6 +64,31 @@ def test_few_cells_find_less_than_all(names):
     assert shares[0] < shares[1] < shares[2] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("spec", "option", "cells"),
+    [
+        ("Flat", None, 0),
+        ("IVF8,Flat", "nprobe", 8),
+        ("RR8,IVF4,Flat", "nprobe", 4),
+        ("IVF8_HNSW4,Flat", "nprobe", 8),
+        ("HNSW8", "ef_search", 0),
+    ],
+)
+def test_an_index_tells_which_option_its_search_takes(spec, option, cells):
+    index = build_index(IDS, VECTORS, spec)
+    assert (index.search_option, index.cells) == (option, cells)
+    if option:
+        index.search(QUESTIONS, 3, **{option: 2})
+
+
+@pytest.mark.parametrize(("spec", "least"), [("Flat", 600 * 16 * 4), ("SQ8", 600 * 16), ("PQ4x4", 600 * 2)])
+def test_bytes_are_those_of_the_saved_file(tmp_path, spec, least):
+    index = build_index(IDS, VECTORS, spec)
+    index.save(tmp_path)
+    assert index.bytes == (tmp_path / "index.faiss").stat().st_size
+    assert least < index.bytes < least + 1500
+
+
 def test_training_is_seeded():
     found = [build_index(IDS, VECTORS, "IVF4,Flat", seed=s, train_rows=200).search(QUESTIONS, 5)[1] for s in (1, 1, 2)]
     np.testing.assert_array_equal(found[0], found[1])

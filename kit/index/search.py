@@ -65,6 +65,30 @@ class VectorIndex:
         """The length of its vectors."""
         return self.faiss_index.d
 
+    @property
+    def search_option(self) -> str | None:
+        """The option of `search` that this kind of index takes: "nprobe" (IVF), "ef_search" (HNSW) or None."""
+        kind = type(self._inside()).__name__
+        return "nprobe" if "IVF" in kind else "ef_search" if "HNSW" in kind else None
+
+    @property
+    def cells(self) -> int:
+        """How many cells an IVF index has, the most that `nprobe` can be; 0 for another kind."""
+        inside = self._inside()
+        return inside.nlist if self.search_option == "nprobe" else 0
+
+    @property
+    def bytes(self) -> int:
+        """The size of the FAISS index in bytes, as it is saved and, about, in memory; string ids are not counted."""
+        faiss, sizes = load_faiss(), []
+
+        def count(block: Any) -> int:
+            sizes.append(len(block))
+            return len(block)
+
+        faiss.write_index(self._on_cpu(), faiss.PyCallbackIOWriter(count))
+        return sum(sizes)
+
     def __repr__(self) -> str:
         return f"VectorIndex({self.spec!r}, {len(self):,} vectors of {self.dimension}, on {self.device})"
 
@@ -107,27 +131,31 @@ class VectorIndex:
     def _options(self, nprobe: int | None, ef_search: int | None) -> dict[str, Any]:
         if nprobe is None and ef_search is None:
             return {}
-        faiss = load_faiss()
-        inner = self.faiss_index
-        if isinstance(inner, faiss.IndexPreTransform):
-            inner = faiss.downcast_index(inner.index)
-        if nprobe is not None and "IVF" in type(inner).__name__ and ef_search is None:
+        faiss, option = load_faiss(), self.search_option
+        if nprobe is not None and option == "nprobe" and ef_search is None:
             params = faiss.SearchParametersIVF(nprobe=nprobe)
-        elif ef_search is not None and "HNSW" in type(inner).__name__ and nprobe is None:
+        elif ef_search is not None and option == "ef_search" and nprobe is None:
             params = faiss.SearchParametersHNSW(efSearch=ef_search)
         else:
             raise KitError("search", "nprobe with an IVF index, or ef_search with an HNSW index", repr(self.spec))
-        if inner is not self.faiss_index:
+        if self._inside() is not self.faiss_index:
             params = faiss.SearchParametersPreTransform(index_params=params)
         return {"params": params}
+
+    def _inside(self) -> Any:
+        """The index behind a transformation of the vectors (OPQ, PCA, RR), or the index itself."""
+        faiss, index = load_faiss(), self.faiss_index
+        return faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
+
+    def _on_cpu(self) -> Any:
+        return self.faiss_index if self.device == "cpu" else load_faiss().index_gpu_to_cpu(self.faiss_index)
 
     def save(self, directory: str | Path) -> None:
         """Write index.faiss, ids.parquet and index.json, each whole or not at all, the JSON last."""
         faiss, directory = load_faiss(), Path(directory)
         (directory / ABOUT).unlink(missing_ok=True)  # from here on the folder is not an index until the end
-        on_cpu = self.faiss_index if self.device == "cpu" else faiss.index_gpu_to_cpu(self.faiss_index)
         with written_aside(directory / INDEX) as aside:
-            faiss.write_index(on_cpu, str(aside))
+            faiss.write_index(self._on_cpu(), str(aside))
         write_ids(directory / IDS, self.ids)
         about = {"format": "kit.VectorIndex", "version": 1, "spec": self.spec, "count": len(self)}
         about |= {"dimension": self.dimension, "fingerprint": self.fingerprint, "ids_sha256": ids_sha256(self.ids)}

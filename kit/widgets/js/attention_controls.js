@@ -1,0 +1,44 @@
+// The choices that are not clicks on a picture: question, aggregation, kind, layer, head.
+
+function makeControls(explorer) {
+  const number = (value) => (value === "all" ? null : Number(value));
+  const question = labelledSelect("Question", [], (value) => explorer.open(value));
+  const way = labelledSelect("Aggregation", [], (value) => explorer.choose(presetOf(value, explorer.page)));
+  const kinds = Object.entries(KINDS).map(([value, [text]]) => [value, text]);
+  const kind = labelledSelect("Attention as", kinds, (value) => explorer.choose({ kind: value }));
+  const layer = labelledSelect("Layer", [], (value) => explorer.choose({ layer: number(value) }));
+  const head = labelledSelect("Head", [], (value) => explorer.choose({ head: number(value) }));
+  const reset = element("button", {
+    type: "button", class: "ka-button", title: "FiD-KD’s score over all layers and heads, at the first answer token",
+    onclick: () => explorer.choose({ ...presetOf("fid_kd", explorer.page), layer: null, head: null, said: "generated" }),
+  }, "Reset");
+  question.element.classList.add("ka-wide");
+  const fields = { question, way, kind, layer, head };
+  return {
+    question: question.element,
+    element: element("div", { class: "ka-controls" }, way.element, kind.element, layer.element, head.element, reset),
+    fill: (page) => fillControls(fields, page),
+    draw: () => drawControls(fields, explorer),
+  };
+}
+
+function fillControls({ question, way, layer, head }, page) {
+  fillSelect(question.select, page.questions);
+  question.element.hidden = page.questions.length < 2;
+  const names = Object.keys(page.aggregations).map((name) => [name, name]);
+  const atlas = ([name]) => name.startsWith("atlas") || name === "adist";
+  fillSelect(way.select, [
+    ["FiD-KD and its ablations", names.filter((name) => !atlas(name))], ["Atlas", names.filter(atlas)],
+  ]);
+  const listed = (count) => [["all", "all"], ...Array.from({ length: count }, (_, at) => [String(at), String(at)])];
+  fillSelect(layer.select, listed(page.sizes.layers));
+  fillSelect(head.select, listed(page.sizes.heads));
+}
+
+function drawControls({ question, way, kind, layer, head }, { choice }) {
+  question.select.value = choice.question;
+  way.select.value = choice.aggregation;
+  kind.select.value = choice.kind;
+  layer.select.value = choice.layer === null ? "all" : choice.layer;
+  head.select.value = choice.head === null ? "all" : choice.head;
+}

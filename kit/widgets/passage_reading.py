@@ -1,0 +1,144 @@
+"""One question read with any passages: the answer, each passage's attention score, and what is lost without it.
+
+Pure: a reader and passages in, a frozen result out. Passages are encoded once, for all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from kit.attention.capture import evaluation
+from kit.metrics import agreement
+from kit.reader import FiDReader
+from kit.reader.answer_likelihood import likelihood_without_each
+from kit.reader.reading import read_questions
+from kit.types import KitError, Passage, Question, ScoreTable
+
+ASKED = "asked"  # the id of the question in the tables made here
+NEEDED = 0.1  # nats: below this the answer is at most a tenth less likely without a passage
+
+
+@dataclass(frozen=True, eq=False)
+class PassageReading:
+    """What a reader said to a question with these passages, and what it owes to each of them."""
+
+    question: str
+    passages: tuple[Passage, ...]
+    answer: str
+    attention: Float[np.ndarray, " k"] = field(repr=False)
+    log_likelihood: float  # of its own answer with all the passages, </s> included, in nats
+    without: Float[np.ndarray, " k"] = field(repr=False)  # the same without that passage; NaN: not known
+
+    @property
+    def effect(self) -> Float[np.ndarray, " k"]:
+        """The leave-one-out effect (k,) in nats: how much of its answer's log-likelihood is lost without a passage.
+
+        At 0 the passage changes nothing, at 0.7 the answer is half as likely without it, below 0 more likely.
+        """
+        return self.log_likelihood - self.without
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The passages' ids, in their order."""
+        return tuple(passage.id for passage in self.passages)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """How far attention tells what the answer depends on."""
+
+    attention_first: int  # the place of the passage with the highest attention
+    effect_first: int | None  # of the one whose loss costs the answer most; None: no single one is needed
+    spearman: float  # of attention and effect over the passages; NaN where there is nothing to rank
+
+
+def read_passages(
+    reader: FiDReader,
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    aggregation: str = "fid_kd",
+    max_new_tokens: int = 50,
+    leave_one_out: bool = True,
+) -> PassageReading:
+    """The reading of `question` with `passages` (k) in this order; no passages: the question is read by itself.
+
+    `aggregation` is one over the first answer token. The leave-one-out effect is about the answer that was just given:
+    `kit.teachers.LeaveOneOut` with that answer as target, whose score is `-without` divided by the answer's tokens. It
+    takes k decoder passes, which `leave_one_out=False` saves (`without` is NaN then, as it is for an only passage).
+    Errors: `KitError` for an empty question, or one passage twice.
+    """
+    passages = tuple(passages)
+    _check(reader, question, passages)
+    once = _EncodedOnce(reader)
+    ids = [passage.id for passage in passages]
+    order = ScoreTable("order", [ASKED], [ids], [list(range(len(ids), 0, -1))])
+    asked, found = [Question(ASKED, question)], {passage.id: passage for passage in passages}
+    sizes = {"n_context": None, "max_new_tokens": max_new_tokens, "batch_size": 1, "progress": False}
+    reading = read_questions(once, asked, found, order, aggregation=aggregation, **sizes)
+    answer = reading.answers[ASKED]
+    tokens, mask = reader.tokenize([question], [passages])
+    labels = reader.tokenize_targets([answer])
+    with evaluation(reader.t5):
+        logits = reader.decode(once.encode(tokens, mask), mask, labels).logits.float()  # (1, a, v)
+    places = labels.to(logits.device)
+    all_of_them = logits.log_softmax(-1).gather(-1, places.unsqueeze(-1)).sum()
+    without = np.full(len(passages), np.nan, dtype=np.float32)
+    if leave_one_out and passages:
+        without = likelihood_without_each(once, tokens, mask, labels).sum(-1)[0].float().cpu().numpy()  # (k,)
+    return PassageReading(question, passages, answer, reading.scores.values[0], float(all_of_them), without)
+
+
+def truth_of_attention(reading: PassageReading) -> Truth | None:
+    """How well the order by attention is the order by leave-one-out effect; None where effects are not known.
+
+    A single passage is needed if the answer loses 0.1 nats without it: where two passages say the same, none is.
+    """
+    if not len(reading.effect) or np.isnan(reading.effect).any():
+        return None
+    rows = [
+        ScoreTable(name, [ASKED], [reading.ids], [values.tolist()])
+        for name, values in (("attention", reading.attention), ("effect", reading.effect))
+    ]
+    spearman = float(agreement(*rows).spearman[0])
+    most = int(reading.effect.argmax())
+    return Truth(int(reading.attention.argmax()), most if reading.effect[most] >= NEEDED else None, spearman)
+
+
+class _EncodedOnce:
+    """A reader that encodes its first input, and gives the same states for it when asked again."""
+
+    def __init__(self, reader: FiDReader) -> None:
+        self._reader, self._states = reader, None
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        if self._states is None:
+            self._states = self._reader.encode(input_ids, attention_mask)
+        return self._states
+
+    def __getattr__(self, name: str) -> Any:  # t5, words, tokenize, decode, generate_from
+        return getattr(self._reader, name)
+
+
+def check_reader(reader: object) -> None:
+    """Nothing; `KitError` for what cannot read as a `kit.FiDReader` does."""
+    if not all(hasattr(reader, name) for name in ("t5", "encode", "decode", "generate_from", "tokenize")):
+        raise KitError("reader", "a kit.FiDReader", type(reader).__name__)
+
+
+def _check(reader: FiDReader, question: str, passages: Sequence[Passage]) -> None:
+    check_reader(reader)
+    if not isinstance(question, str) or not question.strip():
+        raise KitError("question", "a question with words", repr(question))
+    for number, passage in enumerate(passages):
+        if not isinstance(passage, Passage):
+            raise KitError(f"passage {number}", "a kit.Passage", type(passage).__name__)
+    ids = [passage.id for passage in passages]
+    if len(set(ids)) < len(ids):
+        raise KitError("passages", "each passage once", f"{next(i for i in ids if ids.count(i) > 1)!r} twice")
