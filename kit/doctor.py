@@ -6,6 +6,7 @@ The ranges are the package's own requirements, so they are written in one place.
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -21,6 +22,8 @@ from packaging.specifiers import SpecifierSet
 SHOWN = ("torch", "transformers", "ipywidgets", "anywidget", "plotly", "jupyterlab")
 FAISS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")  # they hold the same module
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# What widgets need of each other, and the extension that each brings to JupyterLab, Notebook 7 and Voila.
+WIDGETS = {"ipywidgets": None, "jupyterlab_widgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
 LITTLE_MEMORY = 4e9  # bytes; the toy's quickstart needs less than half of it
 LITTLE_DISK = 5e9
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -129,6 +132,51 @@ def check_faiss(wanted: Requirement | None) -> Check:
     return Check("faiss", ok, told, "" if ok else f"pip install '{installed[0]}{wanted.specifier}'")
 
 
+def check_widgets() -> Check:
+    """Whether the widgets' packages fit each other, and JupyterLab has their extensions, whole and switched on."""
+    missing = [name for name in WIDGETS if _version(name) is None]
+    if missing:
+        return Check("widgets", False, f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}")
+    told = ", ".join(f"{name} {_version(name)}" for name in WIDGETS)
+    for name in WIDGETS:
+        for need in map(Requirement, importlib.metadata.requires(name) or []):
+            given = _version(need.name)
+            if need.name not in WIDGETS or given is None or need.marker is not None:
+                continue
+            if not need.specifier.contains(given, prereleases=True):
+                remedy = f"pip install --upgrade {' '.join(WIDGETS)}"
+                return Check("widgets", False, f"{name} {_version(name)} needs {need}, here is {given}", remedy)
+    for name, extension in WIDGETS.items():
+        if extension and (trouble := _extension_trouble(name, extension)):
+            return Check("widgets", False, *trouble)
+    advice = "where JupyterLab runs in another environment, that one needs jupyterlab_widgets and anywidget too"
+    return Check("widgets", True, told, "" if _version("jupyterlab") else advice)
+
+
+def _extension_trouble(name: str, extension: str) -> tuple[str, str] | None:
+    """What keeps JupyterLab from a widgets' extension, and what to do; None where all is well."""
+    from jupyter_core.paths import jupyter_config_path, jupyter_path
+
+    found = [
+        place for path in jupyter_path("labextensions") if (place := Path(path, extension, "package.json")).exists()
+    ]
+    if not found:
+        remedy = f"pip install --force-reinstall {name}, then reload the page"
+        return f"JupyterLab lacks the extension {extension} of {name}: its widgets stay empty", remedy
+    versions = {json.loads(place.read_text(encoding="utf-8")).get("version") for place in found}
+    if len(versions) > 1:
+        first = found[0].parent
+        return f"{extension} is there in several versions, and {first} hides the others", f"remove {first}"
+    for folder in jupyter_config_path():
+        page = Path(folder, "labconfig", "page_config.json")
+        switched_off = (
+            json.loads(page.read_text(encoding="utf-8")).get("disabledExtensions", {}) if page.exists() else {}
+        )
+        if switched_off.get(extension) if isinstance(switched_off, dict) else extension in switched_off:
+            return f"{extension} is switched off in {page}", f"jupyter labextension enable {extension}"
+    return None
+
+
 def check_gpu() -> Check:
     """The GPUs that torch sees. None is no mistake: the toy scale needs none."""
     import torch
@@ -207,6 +255,7 @@ def check_browser() -> Check:
 
 
 MACHINE: dict[str, Callable[[], Check]] = {
+    "widgets": check_widgets,
     "gpu": check_gpu,
     "memory": check_memory,
     "threads": check_threads,
@@ -220,7 +269,7 @@ def _guarded(name: str, look: Callable[[], Check]) -> Check:
     """The check, or what kept it from being made (a package that does not import)."""
     try:
         return look()
-    except (ImportError, OSError, RuntimeError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         return Check(name, False, f"{type(error).__name__}: {error}".splitlines()[0], "see the packages above")
 
 

@@ -1,29 +1,102 @@
-"""Every notebook runs from top to bottom, and is committed without outputs."""
+"""Every notebook has the course's form, has no outputs, and runs; its checkers tell stub from solution."""
 
 from __future__ import annotations
 
+import re
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+
+from kit.course.execute import Executed, execute
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+AT_A_TIME = 2  # with one thread each
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-def test_there_are_notebooks():
-    assert NOTEBOOKS
+def cells_of(path: Path, kind: str = "code", tag: str | None = None) -> list[nbformat.NotebookNode]:
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+    return [cell for cell in cells if tag is None or tag in cell.metadata.get("tags", ())]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_course_is_whole():
+    assert [path.stem[:2] for path in NOTEBOOKS] == [f"{number:02d}" for number in range(14)]
+
+
+@every_notebook
 def test_it_is_committed_without_outputs(path):
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells_of(path))
+    assert "widgets" not in nbformat.read(path, as_version=4).metadata
+
+
+@every_notebook
+def test_its_cells_have_ids_that_differ(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    ids = [cell.id for cell in notebook.cells]
+    assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z]+-?\d+", name) for name in ids)
+
+
+@every_notebook
+def test_it_says_what_for_and_asks_for_predictions(path):
+    notes = [cell.source for cell in cells_of(path, "markdown")]
+    assert notes[0].startswith("# ") and "**You will**" in notes[0]
+    text = "\n".join(notes)
+    assert "**Predict" in text and "## Recap" in text and "**Change this first" in text
+
+
+@every_notebook
+def test_its_settings_are_one_cell_with_one_switch(path):
+    cells = [cell.source for cell in cells_of(path)]
+    settings = [source for source in cells if source.startswith("# CONFIG")]
+    assert len(settings) == 1 and settings[0] == cells[0]
+    assert re.search(r'^SCALE = "toy"', settings[0], re.MULTILINE) and '"full"' in settings[0]
+
+
+@every_notebook
+def test_its_code_is_short_and_knows_nothing_of_a_machine(path):
+    for cell in cells_of(path):
+        lines = cell.source.splitlines()
+        assert all(len(line) <= 120 for line in lines), cell.id
+        assert not re.search(r"sys\.path|^[!%]|\bpip\b|/work/|/tmp/|/home/", cell.source, re.MULTILINE), cell.id
+
+
+@every_notebook
+def test_each_exercise_has_stub_check_and_hidden_solution(path):
+    tags = [tag for cell in cells_of(path) for tag in cell.metadata.get("tags", ()) if tag in ORDER]
+    assert tags and tags == ORDER * (len(tags) // len(ORDER))
+    assert len(tags) // len(ORDER) <= 3
+    assert all(cell.metadata.get("jupyter", {}).get("source_hidden") for cell in cells_of(path, tag="solution"))
+
+
+ORDER = ["exercise", "check", "solution"]
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[Path, Future[Executed]]:
+    """All notebooks, run a few at a time; each test waits for its own."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        yield {path: pool.submit(execute, path, timeout=900, threads=1) for path in NOTEBOOKS}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs(path):
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(FOLDER)}}).execute()
+@every_notebook
+def test_it_runs_and_its_checkers_tell_stub_from_solution(path, runs):
+    done = runs[path].result()
+    print(f"{path.stem}: {done.seconds:.0f} s")
+    for cell in done.notebook.cells:
+        tags = cell.metadata.get("tags", ())
+        if "check" in tags:
+            assert verdict_of(cell).startswith("Not yet"), cell.id
+        if "solution" in tags:
+            assert verdict_of(cell).startswith("Passed"), (cell.id, verdict_of(cell))
+
+
+def verdict_of(cell: nbformat.NotebookNode) -> str:
+    """What the cell's last value says."""
+    results = [one for one in cell.outputs if one.output_type == "execute_result"]
+    return results[-1].data["text/plain"] if results else ""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kit.data import save_passages, save_questions
-from kit.toy.results import results_table
+from kit.toy.results import results_table, rounds_figures
 from kit.types import KitError, Passage, Question, ScoreTable
 
 
@@ -54,3 +54,13 @@ def test_recall_is_computed_from_the_tables(tmp_path):
 def test_an_unfinished_run_is_named(tmp_path):
     with pytest.raises(KitError, match="seed-0: wanted a finished run of kit quickstart"):
         results_table([tmp_path / "seed-0"])
+
+
+def test_the_figures_of_each_round_are_those_of_the_tables(tmp_path):
+    write_run(tmp_path / "seed-0", 1)
+    (run,) = rounds_figures([tmp_path / "seed-0"])["runs"]
+    assert (run["run"], run["questions"]) == ("seed-0", 2)
+    rows = {row["retriever"]: row for row in run["rounds"]}
+    assert rows["BM25"]["recall"]["1"]["mean"] == 0.0 and rows["BM25"]["em"] == 0.5
+    assert rows["round 1"]["recall"]["1"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
+    assert rows["round 1"]["em"] == 0.75 and rows["student before"]["em"] is None

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from kit.cli import data, reader, rounds, searching, start
+from kit.cli import course, data, reader, rounds, searching, start
 from kit.cli.running import run
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(reader.app, name="reader")
 app.add_typer(searching.app, name="retriever")
 app.command()(rounds.rounds)
 app.command()(start.bench)
+app.command()(course.course)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

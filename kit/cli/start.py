@@ -62,7 +62,7 @@ def lab(
     """
     from kit.types import KitError
 
-    place = _notebooks(folder)
+    place = notebook_folder(folder)
     if find_spec("jupyterlab") is None:
         raise KitError("kit lab", "JupyterLab (pip install jupyterlab)", "a Python without it")
     command = [sys.executable, "-m", "jupyterlab", str(place)]
@@ -138,7 +138,8 @@ def bench(
     show_table(("plan", "value", "unit", "how"), [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in found.plan])
 
 
-def _notebooks(folder: Path | None) -> Path:
+def notebook_folder(folder: Path | None) -> Path:
+    """The folder of notebooks that was given, or the one here, or the checkout's."""
     from kit.types import KitError
 
     places = [folder] if folder else [Path("notebooks"), Path(__file__).resolve().parents[2] / "notebooks"]

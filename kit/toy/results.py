@@ -1,6 +1,7 @@
 """The toy's results over several seeds, as Markdown: `python -m kit.toy.results runs/seed-*`.
 
-Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there.
+Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there. With
+`--rounds data/toy/results/rounds.json` the figures of each round are written as well, for the notebook about rounds.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import typer
 from kit.data import load_passages, load_questions
 from kit.metrics import answer_ranks, bootstrap_interval, paired_test
 from kit.metrics.statistics import PairedTest
-from kit.types import KitError, ScoreTable
+from kit.types import KitError, ScoreTable, written_aside
 
 KS = (1, 5, 20)
 
@@ -32,10 +33,7 @@ def ranks_by_retriever(folder: Path) -> dict[str, np.ndarray]:
 
 def results_table(folders: Sequence[Path]) -> str:
     """Markdown: recall by retriever and seed with 95% intervals, what changed from round to round, the reader."""
-    for folder in folders:
-        if not (folder / "figures.json").exists():
-            raise KitError(str(folder), "a finished run of kit quickstart", "no figures.json")
-    figures = [json.loads((folder / "figures.json").read_text(encoding="utf-8")) for folder in folders]
+    figures = [_figures_of(folder) for folder in folders]
     ranks = [ranks_by_retriever(folder) for folder in folders]
     names = [folder.name for folder in folders]
     return "\n\n".join(
@@ -48,6 +46,30 @@ def results_table(folders: Sequence[Path]) -> str:
             _table(["figure", *names, "mean"], list(_figure_rows(figures))),
         ]
     )
+
+
+def rounds_figures(folders: Sequence[Path]) -> dict[str, Any]:
+    """{"runs": one a folder, with its `rounds`: retriever, recall at each k with its 95% interval, exact match}.
+
+    The exact match beside BM25 is that of round 1's reader; the student before its first round was not read.
+    """
+    runs = []
+    for folder in folders:
+        figures, rounds = _figures_of(folder), []
+        read = {"BM25": figures["reader"]["em"]["all"]}
+        read |= {f"round {number}": one["em"] for number, one in enumerate(figures["rounds"], start=1)}
+        for name, ranks in ranks_by_retriever(folder).items():
+            intervals = {str(k): bootstrap_interval(ranks <= k, samples=2000) for k in KS}
+            recall = {k: {"mean": i.mean, "low": i.low, "high": i.high} for k, i in intervals.items()}
+            rounds.append({"retriever": name, "recall": recall, "em": read.get(name)})
+        runs.append({"run": folder.name, "questions": len(ranks), "rounds": rounds})
+    return {"made_by": "python -m kit.toy.results RUNS --rounds FILE", "runs": runs}
+
+
+def _figures_of(folder: Path) -> dict[str, Any]:
+    if not (folder / "figures.json").exists():
+        raise KitError(str(folder), "a finished run of kit quickstart", "no figures.json")
+    return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
 
 
 def _recall_rows(ranks: Sequence[dict[str, np.ndarray]]) -> Any:
@@ -108,9 +130,15 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main(folders: Annotated[list[Path], typer.Argument(help="folders of kit quickstart, one a seed")]) -> None:
+def main(
+    folders: Annotated[list[Path], typer.Argument(help="folders of kit quickstart, one a seed")],
+    rounds: Annotated[Path | None, typer.Option(help="file for the figures of each round, .json")] = None,
+) -> None:
     """Print the table. Example: python -m kit.toy.results runs/seed-0 runs/seed-1 runs/seed-2"""
     typer.echo(results_table(folders))
+    if rounds is not None:
+        with written_aside(rounds) as aside:
+            aside.write_text(json.dumps(rounds_figures(folders), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

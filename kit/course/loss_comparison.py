@@ -1,0 +1,205 @@
+"""One student, one teacher's scores, different losses: the measured rows that notebook 07 shows.
+
+`python -m kit.course.loss_comparison` makes data/toy/results/losses.json again; a stopped run goes on. Every condition
+begins with the same student and sees the same batches. Where it has several rates, the first seed is trained at each,
+and the others at the one with the best recall on the dev questions. Knows nothing of notebooks.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from kit.course.ground import Ground, ground
+from kit.encoder import DualEncoder
+from kit.index import build_index
+from kit.losses import LOSSES
+from kit.metrics import answer_recall
+from kit.reader import FiDReader
+from kit.retrieve import BM25, DenseRetriever
+from kit.rounds import with_drawn_passages
+from kit.teachers import FiDAttention, standardised
+from kit.toy import DATA
+from kit.train import Distillation, Optimisation, distil
+from kit.types import ScoreTable, written_aside
+
+RESULTS = DATA / "results" / "losses.json"
+KS = (1, 2, 5, 10, 20, 50, 100)
+RATE = 3e-4  # of `DISTILLATION["quick"]`
+RATES = (RATE, 1e-3)  # for losses on the scores as they are, which may ask for long ways
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is compared: a loss with its options, on the teacher's scores as they are or standardised."""
+
+    loss: str
+    options: Mapping[str, float] = field(default_factory=dict)
+    scale: float | None = None  # standard deviation of the scores of a question after `standardised`; None: as they are
+    noise: float = 0.0  # how much of its weights' own spread was added to the teacher as noise
+    rates: tuple[float, ...] = (RATE,)
+
+
+CONDITIONS: dict[str, Condition] = {
+    "kl": Condition("kl", {"teacher_temperature": 1.0}, rates=RATES),
+    "kl, teacher temperature 4": Condition("kl", {"teacher_temperature": 4.0}, rates=RATES),
+    "mse": Condition("mse", rates=RATES),
+    "mse, standardised": Condition("mse", scale=2.0),
+    "margin_mse": Condition("margin_mse", rates=RATES),
+    "margin_mse, standardised": Condition("margin_mse", scale=2.0),
+    "max_margin, margin 1": Condition("max_margin", {"margin": 1.0}),
+    "kl, standardised": Condition("kl", scale=2.0),
+    "kl, standardised, noise 0.7": Condition("kl", scale=2.0, noise=0.7),
+    "kl, standardised, noise 1": Condition("kl", scale=2.0, noise=1.0),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is trained and measured; the defaults are the file's."""
+
+    questions: int = 800
+    listed: int = 8  # BM25's passages of a question,
+    drawn: int = 2  # and so many drawn from the corpus
+    steps: int = 50
+    batch: int = 12
+    passages: int = 8
+    test: int | None = None  # questions measured, test and dev; None: all
+
+
+def noisy_reader(reader: FiDReader, noise: float, seed: int = 0) -> FiDReader:
+    """A copy of the reader whose matrices, but not its embeddings, have noise of `noise` times their own spread."""
+    worse = copy.deepcopy(reader)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in worse.named_parameters():
+            if weight.ndim == 2 and "shared" not in name:
+                weight.add_(noise * weight.std() * torch.randn(weight.shape, generator=generator))
+    return worse
+
+
+def compare(
+    folder: str | Path,
+    *,
+    names: Sequence[str] = tuple(CONDITIONS),
+    seeds: Sequence[int] = (0, 1, 2),
+    sizes: Sizes = Sizes(),
+    toy: Ground | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of all runs; they and the teachers' scores are kept in `folder`, and what is there is not made again."""
+    folder = Path(folder)
+    toy = toy or ground("toy")
+    rows: dict[str, dict[str, Any]] = {}
+    path = folder / "rows.json"
+    if path.exists():
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("BM25", "start"):
+        if name not in rows:
+            retriever = toy.bm25 if name == "BM25" else _dense(toy, toy.new_encoder())
+            rows[name] = {"condition": name, "seed": seeds[0], "rate": 0.0, **_measured(toy, retriever, sizes)}
+    for seed, name in product(seeds, names):
+        condition = CONDITIONS[name]
+        mine = [row for row in rows.values() if row["condition"] == name and row["seed"] == seeds[0]]
+        rates = condition.rates if seed == seeds[0] else [max(mine, key=lambda row: row["dev"]["5"])["rate"]]
+        for rate in rates:
+            key = f"{name}, seed {seed}, rate {rate}"
+            if key not in rows:
+                scores = _scores(folder, toy, condition.noise, sizes)
+                rows[key] = {"condition": name, **_run(toy, condition, scores, seed, rate, sizes)}
+                with written_aside(path) as aside:
+                    aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+                print(key, rows[key]["recall"], f"{rows[key]['seconds']:.0f} s", flush=True)
+    return list(rows.values())
+
+
+def _scores(folder: Path, toy: Ground, noise: float, sizes: Sizes) -> ScoreTable:
+    path = folder / f"scores-{noise}.parquet"
+    if not path.exists():
+        asked = toy.train[: sizes.questions]
+        cells = with_drawn_passages(toy.bm25.retrieve(asked, sizes.listed), toy.corpus, sizes.drawn, seed=0)
+        reader = toy.reader if noise == 0 else noisy_reader(toy.reader, noise)
+        FiDAttention(reader).score(asked, toy.corpus, cells).save(path)
+    return ScoreTable.load(path)
+
+
+def _run(toy: Ground, condition: Condition, scores: ScoreTable, seed: int, rate: float, sizes: Sizes) -> dict[str, Any]:
+    """One training and what came of it. `first`: how often the teacher's best passage holds the answer."""
+    asked = toy.train[: sizes.questions]
+    first = answer_recall(scores, asked, toy.corpus, [1])[1]
+    table = scores if condition.scale is None else standardised(scores, scale=condition.scale)
+    how = Optimisation(sizes.steps, rate=rate, embedding_rate=60, warm_up=max(1, sizes.steps // 10), seed=seed)
+    student = toy.new_encoder()
+    begin = time.perf_counter()
+    training = distil(
+        student, asked, toy.corpus, table, partial(LOSSES[condition.loss], **condition.options),
+        Distillation(how, questions=sizes.batch, passages=sizes.passages), progress=False,
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    told = {"loss": condition.loss, "options": dict(condition.options), "scale": condition.scale}
+    return {
+        **told, "noise": condition.noise, "first": first, "seed": seed, "rate": rate, "seconds": seconds,
+        "losses": [round(training.losses[at]["loss"], 4) for at in (0, -1)],
+        **_measured(toy, _dense(toy, student), sizes),
+    }  # fmt: skip
+
+
+def _dense(toy: Ground, encoder: DualEncoder) -> DenseRetriever:
+    vectors = encoder.encode_passages(toy.corpus.values(), batch_size=256)
+    return DenseRetriever(encoder, build_index(list(toy.corpus), vectors))
+
+
+def _measured(toy: Ground, retriever: BM25 | DenseRetriever, sizes: Sizes) -> dict[str, Any]:
+    """Answer recall on test ("recall") and dev questions, and how far a question's retrieved scores are apart."""
+    found: dict[str, Any] = {}
+    for name, questions in (("dev", toy.dev[: sizes.test]), ("recall", toy.test[: sizes.test])):
+        table = retriever.retrieve(questions, KS[-1])
+        found[name] = {str(k): value for k, value in answer_recall(table, questions, toy.corpus, KS).items()}
+        found["spread"] = float(np.nanmean(np.nanstd(table.values, axis=1)))
+    return found
+
+
+def kept_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows at each condition's better rate: that with the highest dev recall at 5 in the first seed.
+
+    >>> row = {"condition": "kl", "seed": 0, "rate": 1e-3, "dev": {"5": 0.7}}
+    >>> kept_rows([row, {**row, "rate": 3e-4, "dev": {"5": 0.8}}, {**row, "seed": 1, "rate": 3e-4}])[0]["rate"]
+    0.0003
+    """
+    kept = []
+    for name in dict.fromkeys(row["condition"] for row in rows):
+        mine = [row for row in rows if row["condition"] == name]
+        first = [row for row in mine if row["seed"] == mine[0]["seed"]]
+        best = max(first, key=lambda row: row["dev"]["5"])["rate"]
+        kept += [row for row in mine if row["rate"] == best]
+    return kept
+
+
+def main(
+    folder: Annotated[Path, typer.Option(help="where rows and scores are kept; a stopped run goes on")] = Path(
+        "runs/losses"
+    ),
+    out: Annotated[Path, typer.Option(help="the file that the notebook reads")] = RESULTS,
+    seeds: Annotated[int, typer.Option(help="how many")] = 3,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+) -> None:
+    """Train and measure every condition. Example: python -m kit.course.loss_comparison --seeds 3"""
+    if threads:
+        torch.set_num_threads(threads)
+    rows = compare(folder, seeds=range(seeds))
+    with written_aside(out) as aside:
+        aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
