@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from kit.toy.pair_teachers import (
 )
 from kit.train import Optimisation
 from kit.train.contrastive import Labelled
-from kit.types import Passage, Question
+from kit.types import KitError, Passage, Question
 
 KINDS = {
     "cross_encoder": (train_cross_encoder, save_cross_encoder),
@@ -40,7 +41,7 @@ def table(corpus, asked):
 @pytest.mark.parametrize("name", KINDS)
 def test_it_learns_and_is_loaded_as_the_released_ones_are(name, small_encoder, asked, corpus, table, tmp_path):
     learn, save = KINDS[name]
-    config = PairTraining(Optimisation(steps=60, rate=5e-3), questions=6, negatives=2)
+    config = PairTraining(Optimisation(steps=60, rate=5e-3), questions=6, negatives=3, others=1)
     before = {key: weight.clone() for key, weight in small_encoder.state_dict().items()}
     teacher = learn(small_encoder, asked, corpus, table, config, folder=tmp_path / "run", progress=False)
     rows = json.loads((tmp_path / "run" / "training.json").read_text())["losses"]
@@ -61,3 +62,19 @@ def test_spans_are_the_answers_tokens(small_encoder, asked, corpus, table):
     spans = _spans(given, passage.text, Labelled(question, "1", ()))
     said = [reader.tokenizer.decode(given.ids[first : last + 1]) for first, last in spans]
     assert [text.replace(" ##", "").replace("##", "") for text in said] == ["paris", "paris", "new york"]
+
+
+def test_a_batch_has_hard_passages_and_other_questions_ones(world, corpus, asked, table):
+    from kit.toy.pair_teachers import _batch
+    from kit.train.contrastive import labelled
+
+    items = labelled(asked, corpus, table, negatives=6)
+    config = PairTraining(Optimisation(steps=1), questions=4, negatives=3, others=2)
+    batch, passages, real = _batch(items, corpus, config, 0, random.Random(0))
+    assert real.shape == (4, 4) and real.all()
+    for item, row in zip(batch, passages, strict=True):
+        ids = [passage.id for passage in row]
+        assert ids[0] == item.positive and ids[1] in item.negatives
+        assert set(ids[2:]) <= {other.positive for other in batch} - {item.positive}
+    with pytest.raises(KitError, match="PairTraining, others: wanted from 0 to its 1 negatives, given 2"):
+        PairTraining(Optimisation(steps=1), negatives=1)

@@ -42,11 +42,20 @@ SPANS = 10  # of an answer in its passage, at most
 
 @dataclass(frozen=True)
 class PairTraining:
-    """How a pair teacher is trained: `questions` of a batch, a passage with the answer and `negatives` without."""
+    """How a pair teacher is trained: `questions` of a batch, a passage with the answer and `negatives` beside it.
+
+    Hard ones alone, which BM25 found, are mostly about the entity that was asked for: a teacher that sees no `others`
+    (passages that answer other questions of the batch) learns to look at everything but the entity.
+    """
 
     optimisation: Optimisation
     questions: int = 16
-    negatives: int = 3
+    negatives: int = 4
+    others: int = 2  # of the negatives
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.others <= self.negatives:
+            raise KitError("PairTraining, others", f"from 0 to its {self.negatives} negatives", self.others)
 
 
 CROSS_ENCODER = PairTraining(Optimisation(steps=3000, rate=5e-4, embedding_rate=8, warm_up=30, save_every=250))
@@ -204,7 +213,11 @@ def _batch(
 ) -> tuple[list[Labelled], list[list[Passage]], Tensor]:
     """Questions, each with its positive first and negatives drawn anew, and which cells (q, k) have a passage."""
     batch = draw(items, config.questions, number, config.optimisation.seed)
-    rows = [[item.positive, *rng.sample(item.negatives, min(config.negatives, len(item.negatives)))] for item in batch]
+    rows = []
+    for item in batch:
+        hard = rng.sample(item.negatives, min(config.negatives - config.others, len(item.negatives)))
+        others = [other.positive for other in batch if other.positive not in (item.positive, *hard)]
+        rows.append([item.positive, *hard, *rng.sample(others, min(config.others, len(others)))])
     counts = torch.tensor([len(row) for row in rows])
     real = torch.arange(1 + config.negatives) < counts[:, None]  # (q, k)
     return batch, [[corpus[name] for name in row] for row in rows], real
