@@ -66,6 +66,67 @@ def test_faiss_is_there_once(monkeypatch):
         assert found.ok is ok and found.found.startswith(told) and bool(found.advice) is not ok
 
 
+WIDGETS = {"ipywidgets": "8.1.9", "jupyterlab_widgets": "3.0.17", "anywidget": "0.11.0", "jupyterlab": "4.6.6"}
+EXTENSIONS = {"@jupyter-widgets/jupyterlab-manager": "5.0.16", "anywidget": "0.11.0"}
+
+
+@pytest.fixture
+def jupyter(monkeypatch, tmp_path):
+    """Two places for extensions, own before shared, and one for settings; the shared one has both extensions."""
+    for name in ("own", "shared", "settings/labconfig"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.setattr("jupyter_core.paths.jupyter_path", lambda *_: [str(tmp_path / "own"), str(tmp_path / "shared")])
+    monkeypatch.setattr("jupyter_core.paths.jupyter_config_path", lambda: [str(tmp_path / "settings")])
+    monkeypatch.setattr(
+        doctor.importlib.metadata, "requires", lambda name: ["jupyterlab_widgets~=3.0.15", "pytz; extra == 'test'"]
+    )
+    for name, version in EXTENSIONS.items():
+        extend(tmp_path / "shared", name, version)
+    return tmp_path
+
+
+def extend(folder, name, version):
+    (folder / name).mkdir(parents=True)
+    (folder / name / "package.json").write_text(json.dumps({"version": version}))
+
+
+def test_widgets_that_fit_are_well(jupyter, monkeypatch):
+    installed(monkeypatch, **WIDGETS)
+    told = "ipywidgets 8.1.9, jupyterlab_widgets 3.0.17, anywidget 0.11.0"
+    assert doctor.check_widgets() == Check("widgets", True, told)
+    installed(monkeypatch, **{name: version for name, version in WIDGETS.items() if name != "jupyterlab"})
+    assert doctor.check_widgets().ok and "another environment" in doctor.check_widgets().advice
+
+
+def test_widgets_that_do_not_fit_are_named(jupyter, monkeypatch):
+    installed(monkeypatch, **{**WIDGETS, "jupyterlab_widgets": "1.1.0"})
+    found = doctor.check_widgets()
+    assert not found.ok and "--upgrade" in found.advice
+    assert found.found == "ipywidgets 8.1.9 needs jupyterlab_widgets~=3.0.15, here is 1.1.0"
+    installed(monkeypatch, ipywidgets="8.1.9")
+    assert doctor.check_widgets().found == "jupyterlab_widgets, anywidget missing"
+
+
+def test_a_widgets_extension_is_missing_hidden_or_switched_off(jupyter, monkeypatch):
+    installed(monkeypatch, **WIDGETS)
+    page = jupyter / "settings" / "labconfig" / "page_config.json"
+    page.write_text(
+        json.dumps({"disabledExtensions": {"anywidget": True, "@jupyter-widgets/jupyterlab-manager": False}})
+    )
+    found = doctor.check_widgets()
+    assert not found.ok and found.found == f"anywidget is switched off in {page}"
+    assert found.advice == "jupyter labextension enable anywidget"
+    page.unlink()
+    extend(jupyter / "own", "anywidget", "0.9.0")
+    found = doctor.check_widgets()
+    assert not found.ok and str(jupyter / "own" / "anywidget") in found.found and found.advice.startswith("remove ")
+    for folder in ("own", "shared"):
+        (jupyter / folder / "anywidget" / "package.json").unlink()
+    found = doctor.check_widgets()
+    assert not found.ok and found.found.startswith("JupyterLab lacks the extension anywidget")
+    assert found.advice.startswith("pip install --force-reinstall anywidget")
+
+
 def test_python_is_held_against_its_range():
     assert doctor.check_python(">=3.11").ok and not doctor.check_python(">=3.99").ok
 

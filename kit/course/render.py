@@ -29,6 +29,7 @@ PAGE = """
 --jp-layout-color2:var(--card);--jp-border-color1:var(--line);--jp-border-color2:var(--line);
 --jp-brand-color1:var(--accent);--keyword:#8a2be2;--string:#0a6640;--comment:#57606a;--number:#953800}
 @media(prefers-color-scheme:dark){:root{--keyword:#c89bff;--string:#7fd6a8;--comment:#a3acb6;--number:#f0b27a}}
+body{max-width:66rem}
 pre{background:var(--card);border-radius:.4rem;padding:.6rem .8rem;overflow-x:auto;font-size:.86rem;line-height:1.5}
 pre code{background:none;padding:0;font-size:inherit}
 .out{border-left:.2rem solid var(--line);padding-left:.8rem;margin:.4rem 0 1.4rem;overflow-x:auto}

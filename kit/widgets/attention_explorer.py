@@ -25,7 +25,7 @@ from kit.widgets.attention_pieces import aggregations, first_pieces, packed, pag
 from kit.widgets.attention_views import bars
 from kit.widgets.explorer import Explorer
 
-A_CLICK = 25_000  # bytes of pieces in one answer to the page
+A_CLICK = 23_000  # bytes of pieces in one answer to the page: below 25 kB with the list of what they are
 KEPT = 1_000_000_000  # bytes of looks kept, beside the present one
 
 
@@ -116,7 +116,7 @@ class AttentionExplorer(Explorer):
         return saved_body({**page, "choice": asdict(self.choice)}, look, self.choice, number, numbers)
 
     def pieces(self, keys: Sequence[str]) -> tuple[list[list[Any]], bytes]:
-        """[key, bytes] of each piece that a page asked for, and the pieces: as many as fit into 25 kB, at least one."""
+        """[key, bytes] of each piece that a page asked for, and the pieces: those that fit below 25 kB, at least one."""
         if not keys:
             raise KitError("pieces", "at least one key", "none")
         fit, room = [], A_CLICK
@@ -220,8 +220,10 @@ class AttentionExplorer(Explorer):
                 self.selection = message["select"]
             elif "save" in message:
                 self._view.send({"saved": "attention.html"}, [self._exported()])
-        except KitError as error:
+        except Exception as error:
             self._view.send({"error": str(error)})
+            if not isinstance(error, KitError):
+                raise
 
 
 def _checked_questions(questions: Question | Sequence[Question]) -> list[Question]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from kit.losses import LOSSES
 from kit.types import KitError
+from kit.widgets.exact_slider import exact_slider
 from kit.widgets.explorer import Explorer, labelled_choice, labelled_slider, throttled
 from kit.widgets.figure_view import FigureView
 from kit.widgets.loss_bench import LossBench, benches, with_scores
@@ -238,10 +239,10 @@ def _controls(questions: list[str], compared: Sequence[str]) -> dict[str, Any]:
         "question": labelled_choice("question", questions),
         "preset": labelled_choice("start from", list(PRESETS)),
         "loss": labelled_choice("loss", list(LOSSES), "kl"),
-        "teacher_temperature": labelled_slider("teacher temp.", 0.01, 100.0, 0.05, 1.0, log=True),
-        "temperature": labelled_slider("student temp.", 0.01, 100.0, 0.05, 1.0, log=True),
+        "teacher_temperature": exact_slider("teacher temp.", 0.01, 100.0, 1.0),
+        "temperature": exact_slider("student temp.", 0.01, 100.0, 1.0),
         "optimiser": labelled_choice("optimiser", list(OPTIMISERS)),
-        "rate": labelled_slider("rate", 0.001, 100.0, 0.05, 1.0, log=True),
+        "rate": exact_slider("rate", 0.001, 100.0, 1.0),
         "steps": labelled_slider("steps", 1, 200, 1, 20),
         "view": labelled_choice("show", list(VIEWS)),
         "compared": ipywidgets.SelectMultiple(

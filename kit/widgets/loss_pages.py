@@ -17,6 +17,8 @@ from kit.widgets.loss_views import PRESETS, path, paths
 from kit.widgets.score_pages import sentences_html
 from kit.widgets.switched_panes import switched_panes
 
+MOST_LOSSES = 7  # of an exported page: with 12 passages and every preset more would pass 1 MB
+
 
 def still_html(bench: LossBench, losses: Sequence[str], view: str) -> str:
     """The present state: what is said, gradients, the scores after some steps, the way there, the tables."""
@@ -32,10 +34,13 @@ def still_html(bench: LossBench, losses: Sequence[str], view: str) -> str:
 
 
 def export_html(bench: LossBench, given: LossBench, losses: Sequence[str], view: str) -> str:
-    """The present state and every preset of the scores `given`, and for each loss the way of the scores, to switch."""
+    """The present state and every preset of the scores `given`, and for each loss the way of the scores, to switch.
+
+    The present loss and the first of those compared: at most 7.
+    """
     starts = {"as it is now": ("", bench)}
     starts |= {name: (preset.note, preset.made(given)) for name, preset in PRESETS.items()}
-    losses = list(dict.fromkeys([bench.loss, *losses]))
+    losses = list(dict.fromkeys([bench.loss, *losses]))[:MOST_LOSSES]
     panes: list[tuple[list[int | None], str]] = []
     for first, (note, start) in enumerate(starts.values()):
         after = paths(start, losses)

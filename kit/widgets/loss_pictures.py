@@ -174,7 +174,7 @@ def _layout(titles: Sequence[str], spans: Sequence[tuple[float, float]], bench: 
 def _title(text: str, x: float, y: float) -> dict[str, Any]:
     return {
         "text": escape(text), "x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center",
-        "yanchor": "bottom", "showarrow": False, "font": {"size": 13},
+        "yanchor": "bottom", "showarrow": False, "font": {"size": 12},
     }  # fmt: skip
 
 
@@ -187,4 +187,5 @@ def _names(bench: LossBench, rows: np.ndarray) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3g}".replace("-", "−")
+    """Three digits; what is left by rounding (below 1e-9) is 0."""
+    return "–" if np.isnan(value) else f"{value if abs(value) > 1e-9 else 0.0:.3g}".replace("-", "−")

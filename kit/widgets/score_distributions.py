@@ -14,7 +14,8 @@ import ipywidgets
 from kit.losses import LOSSES
 from kit.plots.style import LABEL
 from kit.types import KitError, Passage, Question, ScoreTable
-from kit.widgets.explorer import Explorer, labelled_choice, labelled_slider, throttled
+from kit.widgets.exact_slider import exact_slider
+from kit.widgets.explorer import Explorer, labelled_choice, throttled
 from kit.widgets.figure_view import FigureView
 from kit.widgets.score_pages import export_html, sentences_html, still_html
 from kit.widgets.score_pictures import gradient_figure, heading, margin_figure, numbers_html, table_figure, told
@@ -161,9 +162,9 @@ def _controls(names: list[str], questions: Sequence[Question], teacher: str, stu
         "show": labelled_choice("show", ["scores", "shares"]),
         "teacher": labelled_choice("teacher", names, teacher),
         "student": labelled_choice("student", names, student),
+        "teacher_temperature": exact_slider("teacher temp.", LOWEST, HIGHEST, 1.0),
+        "temperature": exact_slider("student temp.", LOWEST, HIGHEST, 1.0),
         "loss": labelled_choice("loss", list(LOSSES), "kl"),
-        "teacher_temperature": labelled_slider("teacher temp.", LOWEST, HIGHEST, 0.05, 1.0, log=True),
-        "temperature": labelled_slider("student temp.", LOWEST, HIGHEST, 0.05, 1.0, log=True),
     }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from kit.plots import score_distributions
-from kit.plots.style import BLUE, DASHES, GREEN, SERIES, SYMBOLS, faint, nth, panels
+from kit.plots.style import BLUE, DASHES, GREEN, SERIES, SKY, SYMBOLS, nth, panels
 from kit.types import KitError, ScoreTable
 
 MOST_POINTS = 300  # of a line: more cannot be seen, and a picture stays below some 20 kB
@@ -87,7 +87,7 @@ def _known(rows: Rows, name: str) -> tuple[list[float], list[float]]:
 def _add_noisy(figure: go.Figure, rows: Rows, name: str, colour: str, *, row: int) -> None:
     steps, values = thinned(*_known(rows, name))
     figure.add_scatter(
-        x=steps, y=values, mode="lines", name=f"{name} of a step", line={"color": faint(colour), "width": 1.5},
+        x=steps, y=values, mode="lines", name=f"{name} of a step", line={"color": SKY, "width": 1},
         row=row, col=1, hovertemplate="step %{x}: %{y:.4g}<extra></extra>",
     )  # fmt: skip
     _add_mean(figure, rows, name, colour, row=row, dash="solid")

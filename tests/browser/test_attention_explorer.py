@@ -129,7 +129,7 @@ def test_lab_takes_keys_everywhere(lab, run_notebook, pictures):
     assert "layer=all head=all" in selection(page)
     page.fill(".ka-selection input", "aggregation=max_heads layer=1")
     page.keyboard.press("Enter")
-    page.wait_for_function("() => document.querySelector('.ka-selection input').value.includes('max_heads')")
+    page.wait_for_function("() => document.querySelector('.ka-selection input').value.includes('max_heads kind=')")
     page.fill(".ka-selection input", "layer=99")
     page.keyboard.press("Enter")
     page.wait_for_selector(".ka-status >> text=selection, layer")

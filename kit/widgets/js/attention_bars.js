@@ -79,7 +79,10 @@ function drawBars(explorer, parts, note) {
     made.element.style.transform = `translateY(${place * ROW}px)`;
     made.element.setAttribute("aria-posinset", place + 1);
     made.element.setAttribute("aria-selected", page.passages[number].id === choice.passage);
-    if (fresh) drawRow(page, made, number, row, { rank: ranks[number], share: (row.scores[number] - base) / (top - base || 1), digits });
+    if (fresh) drawRow(page, made, number, row, {
+      rank: ranks[number], share: (row.scores[number] - base) / (top - base || 1),
+      score: written(row.scores[number], digits, choice.kind !== "logits"),
+    });
   });
   parts.shown = row;
   const chosen = parts.rows[passageNumber(choice, page)].element;
@@ -89,9 +92,8 @@ function drawBars(explorer, parts, note) {
   note.textContent = `${start}★ and stripes: a gold passage, which states the answer. ▲▼: places that the reader moves it up or down.`;
 }
 
-function drawRow(page, made, number, row, { rank, share, digits }) {
+function drawRow(page, made, number, row, { rank, share, score }) {
   const passage = page.passages[number];
-  const score = written(row.scores[number], digits);
   made.rank.textContent = rank || "–";
   made.fill.style.setProperty("--share", Number.isFinite(share) ? share : 0);
   made.value.textContent = score;

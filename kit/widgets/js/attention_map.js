@@ -57,8 +57,8 @@ function fillMap(explorer, parts) {
     });
     return element("div", { role: "row" }, label(layer === 0 ? "layer 0" : String(layer), { layer, head: null }), ...cells);
   });
-  const edge = Array.from({ length: heads }, (_, head) => label(head === 0 ? "head 0" : String(head), { layer: null, head }));
-  parts.grid.replaceChildren(...rows, element("div", { role: "row" }, element("div", { class: "ka-edge" }), ...edge));
+  const edge = Array.from({ length: heads }, (_, head) => label(String(head), { layer: null, head }));
+  parts.grid.replaceChildren(...rows, element("div", { role: "row" }, element("div", { class: "ka-edge ka-corner" }, "head"), ...edge));
 }
 
 function drawMap(explorer, parts, of, legend) {
@@ -74,7 +74,7 @@ function drawMap(explorer, parts, of, legend) {
     const cell = parts.cells[place];
     cell.style.background = Number.isFinite(value) ? `rgb(${colour})` : "transparent";
     cell.style.color = inkOn(colour);
-    cell.textContent = values.length <= 64 ? written(value, digits) : "";
+    cell.textContent = values.length <= 64 ? written(value, digits, choice.kind !== "logits") : "";
     cell.title = `layer ${layer}, head ${head}: ${written(value)}`;
     cell.setAttribute("aria-label", cell.title);
     cell.setAttribute("aria-selected", (choice.layer !== null || choice.head !== null)

@@ -23,11 +23,12 @@ function strengthOf(value, low, high, kind) {
   return kind === "logits" ? part : Math.sqrt(part);
 }
 
-// With `digits` behind the point, or three figures; what would round to nothing, or is huge, by its power of ten.
-function written(value, digits = null) {
+// With `digits` behind the point, or three figures; what is huge, or would round to nothing, by its power of ten.
+// `tiny`: whether a value near 0 says something (a probability; not a logit).
+function written(value, digits = null, tiny = true) {
   if (value === null || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  const far = size >= 1e5 || (size > 0 && size < (digits === null ? 0.001 : 0.5 / 10 ** digits));
+  const far = size >= 1e5 || (tiny && size > 0 && size < (digits === null ? 0.001 : 0.5 / 10 ** digits));
   const near = digits === null ? String(Number(value.toPrecision(3))) : value.toFixed(digits);
   return (far ? value.toExponential(1) : near).replaceAll("-", "−");
 }

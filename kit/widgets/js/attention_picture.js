@@ -6,11 +6,10 @@ function paintPicture(explorer) {
   const rows = Math.min(PAPER.rows, explorer.page.passages.length);
   const { layers } = explorer.page.sizes;
   const middle = 110 + Math.max(rows * PAPER.row, Math.min(480, layers * 26) + 40);
-  const words = explorer.store.tokens[passageNumber(explorer.choice, explorer.page)].length;
   const canvas = document.createElement("canvas");
-  const height = middle + 120 + Math.ceil(words / 11) * 26;
-  [canvas.width, canvas.height] = [2 * PAPER.width, 2 * height];
   const context = canvas.getContext("2d");
+  const height = paintWords(context, explorer, middle + 30) + PAPER.margin; // once to measure: a new size wipes it
+  [canvas.width, canvas.height] = [2 * PAPER.width, 2 * height];
   context.scale(2, 2);
   context.fillStyle = "#fff";
   context.fillRect(0, 0, PAPER.width, height);
@@ -44,6 +43,7 @@ function paintBars(context, explorer, count) {
   const known = drawn.row.scores.filter(Number.isFinite);
   const base = choice.kind === "logits" ? Math.min(...known) : 0;
   const top = Math.max(...known);
+  const digits = digitsOf(drawn.row.scores);
   explorer.order.slice(0, count).forEach((number, place) => {
     const y = 116 + place * PAPER.row;
     const passage = page.passages[number];
@@ -54,7 +54,7 @@ function paintBars(context, explorer, count) {
     context.fillStyle = passage.gold ? "#d55e00" : "#0072b2";
     context.fillRect(250, y - 8, length, 16);
     if (passage.gold) paintStripes(context, 250, y - 8, length, 16);
-    paintText(context, written(drawn.row.scores[number]), 258 + length, y);
+    paintText(context, written(drawn.row.scores[number], digits, choice.kind !== "logits"), 258 + length, y);
   });
 }
 
@@ -80,6 +80,7 @@ function paintMap(context, { page, choice, drawn }) {
   const [wide, high] = [Math.min(60, 400 / heads), Math.min(26, 480 / layers)];
   const known = drawn.map.filter(Number.isFinite);
   const [low, span] = [Math.min(...known), Math.max(...known) - Math.min(...known) || 1];
+  const digits = digitsOf(drawn.map);
   const passage = page.passages[passageNumber(choice, page)];
   paintText(context, `Layers (rows, 0 lowest) × heads: ${passage.title || passage.id}`, left, 110, { width: 430 });
   drawn.map.forEach((value, place) => {
@@ -87,6 +88,10 @@ function paintMap(context, { page, choice, drawn }) {
     const [x, y] = [left + head * wide, top + (layers - 1 - layer) * high];
     context.fillStyle = `rgb(${cividis((value - low) / span)})`;
     context.fillRect(x, y, wide - 1, high - 1);
+    if (drawn.map.length <= 64) {
+      const colour = inkOn(cividis((value - low) / span));
+      paintText(context, written(value, digits, choice.kind !== "logits"), x + 8, y + high / 2, { width: wide - 10, colour });
+    }
     const inside = (choice.layer ?? layer) === layer && (choice.head ?? head) === head;
     if (!inside || (choice.layer === null && choice.head === null)) return;
     context.strokeStyle = "#d55e00";
@@ -116,4 +121,5 @@ function paintWords(context, explorer, top) {
     paintText(context, text, x + 3, y, { bold: marked.has(place) });
     x += width + 2;
   });
+  return y;
 }

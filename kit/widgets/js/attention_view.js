@@ -6,8 +6,12 @@ const GUIDE = "Before each word of its answer, the reader weighs every word of e
   + "follow its look: 1 to a passage, 2 to a layer and head, 3 to the words. Arrow keys move within each part.";
 
 function startExplorer(root, source) {
-  const explorer = { source, same: true, drawn: null, order: [], asked: {} };
-  explorer.choose = (change) => source.choose({ ...explorer.choice, ...forgotten(change, explorer.choice), ...change });
+  const explorer = { source, same: true, drawn: null, order: [], asked: {}, typing: false };
+  explorer.choose = (change) => {
+    explorer.typing = false;
+    source.choose({ ...explorer.choice, ...forgotten(change, explorer.choice), ...change });
+  };
+  explorer.select = () => { explorer.typing = false; source.select(parts.selection.value); };
   explorer.open = (question) => { say(explorer, "Reading …"); root.setAttribute("aria-busy", true); source.open(question); };
   explorer.draw = () => drawExplorer(explorer, root);
   const parts = makeParts(explorer);
@@ -30,7 +34,7 @@ function startExplorer(root, source) {
   };
   explorer.changed = () => { explorer.choice = source.choice(); explorer.draw(); };
   explorer.arrived = (pieces, bytes) => { addPieces(explorer.store, pieces, asBytes(bytes)); explorer.asked = {}; explorer.draw(); };
-  explorer.failed = (text) => { explorer.asked = {}; root.removeAttribute("aria-busy"); say(explorer, text); };
+  explorer.failed = (text) => { explorer.asked = {}; root.removeAttribute("aria-busy"); parts.controls.draw(); say(explorer, text); };
   explorer.renew();
   return explorer;
 }
@@ -53,7 +57,8 @@ function makeParts(explorer) {
     words: makeWords(explorer), status: element("span", { class: "ka-status", role: "status" }),
   };
   parts.selection = element("input", { type: "text", spellcheck: "false", "aria-label": "Selection: what is shown, as text" });
-  onKeys(parts.selection, { Enter: () => explorer.source.select(parts.selection.value) });
+  parts.selection.addEventListener("input", () => { explorer.typing = true; });
+  onKeys(parts.selection, { Enter: () => explorer.select() });
   parts.foot = makeFoot(explorer, parts);
   return parts;
 }
@@ -76,7 +81,7 @@ function makeFoot(explorer, parts) {
   const foot = element("div", { class: "ka-foot" },
     element("label", { class: "ka-field ka-selection" }, element("span", {}, "Selection"), parts.selection),
     button("Copy", "Copy the selection", copied),
-    button("Show", "Show what the text describes", () => explorer.source.select(parts.selection.value)),
+    button("Show", "Show what the text describes", () => explorer.select()),
     button("CSV", "Save the scores as a table", csv), button("PNG", "Save this view as a picture", png));
   if (explorer.source.save) foot.append(button("HTML", "Save the explorer as one file", () => explorer.source.save()));
   foot.append(parts.status);
@@ -99,7 +104,7 @@ function drawExplorer(explorer, root) {
   explorer.order = orderOf(choice, page, row);
   for (const part of [parts.controls, parts.answer, parts.bars, parts.map, parts.words]) part.draw();
   parts.sentence.textContent = sentence(choice, page);
-  parts.selection.value = choiceText(choice);
+  if (!explorer.typing) parts.selection.value = choiceText(choice); // never over what is being written
   root.removeAttribute("aria-busy");
   const near = neighbourKeys(store, choice, explorer.order);
   if (near.length) ask(explorer, "near", near);
