@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import nbformat
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from kit.course.execute import execute
-from kit.course.render import highlighted, mathml, page_of, prose, render
+from kit.course.render import decoded, highlighted, mathml, page_of, prose, render
 from kit.course.site import Hosting, find_notebooks, goals_of, load_hosting, make_course, title_of
 from kit.types import KitError
 
@@ -115,10 +117,20 @@ def test_a_progress_bar_is_left_out():
 
 
 def test_a_figure_becomes_a_still_picture():
-    figure = new_output(
-        "display_data", {"application/vnd.plotly.v1+json": go.Figure().add_bar(y=[1, 2]).to_plotly_json()}
-    )
-    assert "<svg" in shown(figure)
+    figure = go.Figure().add_bar(y=np.array([1.0, 2.0]), width=np.array([0.5, 0.5])).add_heatmap(z=np.eye(2))
+    data = {"application/vnd.plotly.v1+json": json.loads(figure.to_json())}
+    assert "bdata" in figure.to_json()
+    assert "<svg" in shown(new_output("display_data", data))
+    assert decoded(json.loads(figure.to_json())["data"])[1]["z"] == [[1.0, 0.0], [0.0, 1.0]]
+
+
+def test_a_picture_that_cannot_be_drawn_is_named(tmp_path):
+    path = written(tmp_path, "00_pie", [new_markdown_cell("# Pie"), new_code_cell(PIE, id="c02")])
+    with pytest.raises(KitError, match=r"00_pie\.ipynb, still: wanted traces of the types .* given pie"):
+        make_course(tmp_path / "site", [path])
+
+
+PIE = "import plotly.graph_objects as go\ngo.Figure().add_pie(values=[1, 2])"
 
 
 def test_formulas_are_mathml_and_code_is_not_a_formula():

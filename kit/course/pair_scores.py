@@ -1,7 +1,7 @@
 """What the toy's trained pair teachers say of some test questions' passages: the two small tables of notebook 10.
 
-The teachers take most of an hour to train, so the notebook trains them for a moment only and reads these tables. They
-are made by `python -m kit.course.pair_scores --folder runs/recipes`, from the folder that `python -m kit.recipes.table`
+The teachers take many minutes to train, so the notebook trains them for a moment only and reads these tables. They are
+made by `python -m kit.course.pair_scores --folder runs/recipes`, from the folder that `python -m kit.recipes.table`
 leaves. Knows nothing of notebooks.
 """
 

@@ -6,11 +6,13 @@ kernels; `kit.course.execute` runs notebooks, `kit.course.site` makes the course
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from kit.course.execute import WIDGET
@@ -145,7 +147,22 @@ def _explorer_link(data: Mapping[str, Any], explorers: Mapping[str, str]) -> str
 
 
 def _picture(figure: Mapping[str, Any]) -> str:
-    return still(go.Figure({"data": figure["data"], "layout": figure.get("layout", {})}))
+    return still(go.Figure({"data": decoded(figure["data"]), "layout": decoded(figure.get("layout", {}))}))
+
+
+def decoded(value: Any) -> Any:
+    """plotly's JSON with lists in place of the arrays (`dtype`, `bdata`, `shape`) that it packs in base64.
+
+    >>> decoded({"y": {"dtype": "i1", "bdata": "AQI="}})
+    {'y': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        if "bdata" in value:
+            numbers = np.frombuffer(base64.b64decode(value["bdata"]), dtype=np.dtype(value["dtype"]).newbyteorder("<"))
+            shape = [int(size) for size in str(value.get("shape", len(numbers))).split(",")]
+            return numbers.reshape(shape).tolist()
+        return {name: decoded(part) for name, part in value.items()}
+    return [decoded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def _image(kind: str) -> Callable[[str], str]:

@@ -122,7 +122,10 @@ def _page(path: Path, done: Executed, titles: Mapping[str, str], hosting: Hostin
     bar = "".join(f'<a href="{escape(address)}">{escape(text)}</a>' for address, text in around)
     addresses = {model: f"{EXPLORERS}/{file}" for model, file in done.explorers.items()}
     links = {f"{name}.ipynb": f"{name}.html" for name in names}
-    body = render(done.notebook, addresses, links=links)
+    try:
+        body = render(done.notebook, addresses, links=links)
+    except KitError as error:
+        raise KitError(f"{path.name}, {error.where}", error.wanted, error.given) from None
     bars = f'<nav class="nav">{bar}{_hosted(path.name, hosting)}</nav>'
     return page_of(titles[path.stem], f"{bars}\n{body}\n{bars}")
 

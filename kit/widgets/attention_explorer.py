@@ -116,7 +116,7 @@ class AttentionExplorer(Explorer):
         return saved_body({**page, "choice": asdict(self.choice)}, look, self.choice, number, numbers)
 
     def pieces(self, keys: Sequence[str]) -> tuple[list[list[Any]], bytes]:
-        """[key, bytes] of each piece that a page asked for, and the pieces: those that fit below 25 kB, at least one."""
+        """[key, bytes] of each piece that a page asked for, and the pieces: what fits below 25 kB, at least one."""
         if not keys:
             raise KitError("pieces", "at least one key", "none")
         fit, room = [], A_CLICK

@@ -33,16 +33,17 @@ def gradient_figure(bench: LossBench, losses: Sequence[str]) -> go.Figure:
         values = at.gradient[0]
         for name, rows, marker in (
             ("a step raises the score", np.flatnonzero(values < 0), {"color": BLUE, "pattern": STRIPES}),
-            ("a step lowers the score", np.flatnonzero(values > 0), {"color": ORANGE}),
+            ("a step lowers the score", np.flatnonzero(values >= 0), {"color": ORANGE}),
         ):
+            moved = name not in shown and bool(values[rows].any())
+            shown |= {name} if moved else set()
             if len(rows):
                 traces.append({
                     "type": "bar", "orientation": "h", "width": 0.7, "name": name, "legendgroup": name,
-                    "x": values[rows].tolist(), "y": rows.tolist(), "marker": marker, "showlegend": name not in shown,
+                    "x": values[rows].tolist(), "y": rows.tolist(), "marker": marker, "showlegend": moved,
                     "hovertemplate": "%{customdata}: %{x:.4g}<extra></extra>", "customdata": _names(bench, rows),
                     **_axes(number),
                 })  # fmt: skip
-                shown.add(name)
         far = 1.15 * (float(np.abs(values).max(initial=0.0)) or 1.0)
         spans.append((-far, far))
     titles = [f"{loss} = {_number(at.value)}" for loss, at in found.items()]
@@ -109,7 +110,7 @@ def path_figure(bench: LossBench, path: Descent) -> go.Figure:
 def losses_html(bench: LossBench, after: Mapping[str, Descent]) -> str:
     """Every loss at the present scores, and after the steps where it is compared, as an HTML table."""
     rows = [
-        [("▸ " if row["loss"] == bench.loss else "") + str(row["loss"]), *map(_number, list(row.values())[1:4]),
+        [str(row["loss"]), *map(_number, list(row.values())[1:4]),
          "–" if np.isnan(row["wrong_pairs"]) else f"{row['wrong_pairs']:.0f}"]
         for row in loss_rows(bench, dict(after))
     ]  # fmt: skip
@@ -159,7 +160,7 @@ def _layout(titles: Sequence[str], spans: Sequence[tuple[float, float]], bench: 
         left, upper = column * (wide + GAP), 1 - line * (ROW * passages + BETWEEN) / height
         axis = "" if number == 0 else str(number + 1)
         layout[f"xaxis{axis}"] = {
-            **x, "domain": [left, left + wide], "anchor": f"y{axis}", "range": list(span), "nticks": 5,
+            **x, "domain": [left, left + wide], "anchor": f"y{axis}", "range": list(span), "nticks": 4, "tickformat": "~g",
             "zeroline": True, "zerolinecolor": GRID, "zerolinewidth": 2,
         }  # fmt: skip
         layout[f"yaxis{axis}"] = {

@@ -5,6 +5,7 @@ Pure: text and HTML in, HTML out. The radio buttons take Tab and arrow keys by t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -35,7 +36,10 @@ def switched_panes(
     keys = dict.fromkeys(tuple(key) for key, _ in panes)
     rules = "".join(_rule(name, key) for key in keys if any(n is not None for n in key))
     fields = "".join(_group(name, n, label, options, chosen[n]) for n, (label, options) in enumerate(groups.items()))
-    shown = "".join(f'<div class="{_class(name, key)}">{html}</div>' for key, html in panes)
+    shown = "".join(
+        f'<div class="{_class(name, key)}">{_own_ids(html, f"{name}{number}")}</div>'
+        for number, (key, html) in enumerate(panes)
+    )
     style = (
         f".{name} fieldset{{border:1px solid;border-radius:.4em;margin:.4em 0;padding:.2em .8em}}"
         f".{name} label{{display:inline-block;margin:.1em .9em .1em 0}}@supports selector(:has(a)){{{rules}}}"
@@ -54,6 +58,11 @@ def _group(name: str, number: int, label: str, options: Sequence[str], chosen: i
 
     buttons = "".join(button(option, text) for option, text in enumerate(options))
     return f"<fieldset><legend>{escape(label)}</legend>{buttons}</fieldset>"
+
+
+def _own_ids(html: str, mark: str) -> str:
+    """The ids of a pane's pictures made its own: a pattern that two panes share would vanish with one of them."""
+    return re.sub(r'(\bid="|url\(#)', rf"\1{mark}-", html)
 
 
 def _class(name: str, key: Sequence[int | None]) -> str:

@@ -122,6 +122,7 @@ def test_lab_takes_keys_everywhere(lab, run_notebook, pictures):
     page.keyboard.press("ArrowRight")
     settled(page)
     assert "answer=1" in selection(page)
+    page.wait_for_timeout(400)  # rows have come to rest
     pictures(page, "attention-lab-dark")
     page.focus(".ka-grid")
     page.keyboard.press("Escape")
