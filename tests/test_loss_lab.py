@@ -190,15 +190,18 @@ def test_presets_and_the_student_can_be_set_from_python():
 
 
 def test_what_goes_to_the_page_is_small_and_the_export_stands_alone(tmp_path):
-    lab = LossLab(list(range(12)), labels=[f"<b>passage {n}" for n in range(12)])
+    labels = [f"<b>passage {n}" for n in range(12)]
+    lab = LossLab(list(range(12)), labels=labels)
     assert sum(len(json.dumps(view._figure)) for view in lab._pictures.values()) < 80_000
     assert len(json.dumps(lab._pictures["gradient"]._figure)) < 25_000  # what a moved slider sends at once
+    lab = LossLab(list(range(12)), labels=labels, losses=["mse", "margin_mse"])
     page = lab.export_html(tmp_path / "lab.html").read_text(encoding="utf-8")
-    assert len(page.encode()) < 1_000_000 and "<script" not in page and "<b>passage" not in page
+    assert len(page.encode()) < 500_000 and "<script" not in page and "<b>passage" not in page
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
     buttons = re.findall(r'<input type="radio"[^>]*>', page)
-    assert len(buttons) == len(PRESETS) + 1 + 6 and sum("checked" in button for button in buttons) == 2
-    assert page.count("<svg") == (len(PRESETS) + 1) * (2 + 6)
+    assert len(buttons) == len(PRESETS) + 1 + 3 and sum("checked" in button for button in buttons) == 2
+    assert page.count("<svg") == (len(PRESETS) + 1) * (2 + 3)
+    assert len(set(re.findall(r'id="([^"]+)"', page))) == len(re.findall(r'id="', page))  # none is there twice
     still = lab.still()
     assert still.count("<svg") == 3 and "<table" in still and "<script" not in still
     assert "Loss lab" in lab._repr_mimebundle_()["text/html"]

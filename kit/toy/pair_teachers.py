@@ -58,8 +58,8 @@ class PairTraining:
             raise KitError("PairTraining, others", f"from 0 to its {self.negatives} negatives", self.others)
 
 
-CROSS_ENCODER = PairTraining(Optimisation(steps=3000, rate=5e-4, embedding_rate=8, warm_up=30, save_every=250))
-EXTRACTIVE_READER = replace(CROSS_ENCODER, optimisation=replace(CROSS_ENCODER.optimisation, steps=800))
+CROSS_ENCODER = PairTraining(Optimisation(steps=400, rate=5e-4, embedding_rate=8, warm_up=30, save_every=100))
+EXTRACTIVE_READER = CROSS_ENCODER
 LAYERS = 3
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
 

@@ -6,6 +6,7 @@ Arrays in, arrays out, in float64; `kit.losses` does the arithmetic. Knows no wi
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,7 +49,7 @@ def takes_temperature(loss: str) -> bool:
     return "teacher_temperature" in inspect.signature(plain).parameters
 
 
-def checked_loss(loss: str):
+def checked_loss(loss: str) -> Callable[..., torch.Tensor]:
     """The function of a loss's name."""
     if loss not in LOSSES:
         raise KitError("loss", f"one of {', '.join(LOSSES)}", repr(loss))
@@ -122,7 +123,14 @@ def descend(
     return Descent(np.array(rows), np.array(losses), ran_away)
 
 
-def _value(loss, student, teacher, mask, temperature, teacher_temperature) -> torch.Tensor:
+def _value(
+    loss: str,
+    student: torch.Tensor,
+    teacher: np.ndarray,
+    mask: np.ndarray | None,
+    temperature: float,
+    teacher_temperature: float,
+) -> torch.Tensor:
     both = {"temperature": temperature, "teacher_temperature": teacher_temperature}
     options = both if takes_temperature(loss) else {}
     counted = None if mask is None else torch.tensor(np.asarray(mask, dtype=bool))

@@ -23,6 +23,7 @@ from kit.widgets.loss_gradients import OPTIMISERS, checked_loss
 from kit.widgets.loss_pages import export_html, sentences_html, still_html
 from kit.widgets.loss_pictures import compared_figure, gradient_figure, losses_html, path_figure, told
 from kit.widgets.loss_views import COMPARED, PRESETS, VIEWS, gradient, path, paths
+from kit.widgets.own_keys import ROOT, OwnKeys
 from kit.widgets.score_sliders import ScoreSliders, bounds_of
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class LossLab(Explorer):
         self._note, self._told, self._losses = (ipywidgets.HTML() for _ in range(3))
         names = ("one step", "all steps", "to the start")
         self._buttons = {name: ipywidgets.Button(description=name) for name in names}
-        super().__init__("Loss lab", self._parts())
+        super().__init__("Loss lab", [*self._parts(), OwnKeys()])
+        self.add_class(ROOT)
         self._wire()
         self._restart()
 

@@ -160,8 +160,8 @@ def _layout(titles: Sequence[str], spans: Sequence[tuple[float, float]], bench: 
         left, upper = column * (wide + GAP), 1 - line * (ROW * passages + BETWEEN) / height
         axis = "" if number == 0 else str(number + 1)
         layout[f"xaxis{axis}"] = {
-            **x, "domain": [left, left + wide], "anchor": f"y{axis}", "range": list(span), "nticks": 4, "tickformat": "~g",
-            "zeroline": True, "zerolinecolor": GRID, "zerolinewidth": 2,
+            **x, "domain": [left, left + wide], "anchor": f"y{axis}", "range": list(span), "nticks": 4,
+            "tickformat": "~g", "zeroline": True, "zerolinecolor": GRID, "zerolinewidth": 2,
         }  # fmt: skip
         layout[f"yaxis{axis}"] = {
             **y, **ticks, "domain": [max(0.0, upper - high), upper], "anchor": f"x{axis}",

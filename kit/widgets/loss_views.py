@@ -50,7 +50,9 @@ def paths(bench: LossBench, losses: Sequence[str]) -> dict[str, Descent]:
     return {loss: path(bench, loss) for loss in losses}
 
 
-def seen_as(view: str, scores: Float[np.ndarray, "x k"], counted: Bool[np.ndarray, " k"], temperature: float = 1.0):
+def seen_as(
+    view: str, scores: Float[np.ndarray, "x k"], counted: Bool[np.ndarray, " k"], temperature: float = 1.0
+) -> Float[np.ndarray, "x k"]:
     """Rows of scores as one of `VIEWS`: as they are, minus their mean, or as shares; NaN where they do not count.
 
     >>> seen_as("scores minus their mean", np.array([[3.0, 1.0, 9.0]]), np.array([True, True, False])).tolist()

@@ -17,9 +17,10 @@ from kit.types import KitError, Passage, Question, ScoreTable
 from kit.widgets.exact_slider import exact_slider
 from kit.widgets.explorer import Explorer, labelled_choice, throttled
 from kit.widgets.figure_view import FigureView
+from kit.widgets.own_keys import ROOT, OwnKeys
 from kit.widgets.score_pages import export_html, sentences_html, still_html
 from kit.widgets.score_pictures import gradient_figure, heading, margin_figure, numbers_html, table_figure, told
-from kit.widgets.score_views import ScoreChoice, aligned_scores, named, numbers
+from kit.widgets.score_views import AlignedScores, ScoreChoice, aligned_scores, named, numbers
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +63,8 @@ class ScoreDistributions(Explorer):
         self._tables = [FigureView() for _ in names]
         self._margins, self._gradient = FigureView(), FigureView()
         self._told, self._numbers = ipywidgets.HTML(), ipywidgets.HTML()
-        super().__init__("Score distributions", self._parts())
+        super().__init__("Score distributions", [*self._parts(), OwnKeys()])
+        self.add_class(ROOT)
         later = throttled(self._refresh)
         for control in self.controls.values():
             control.observe(lambda change: None if self._held else later(), "value")
@@ -117,11 +119,11 @@ class ScoreDistributions(Explorer):
         finally:
             self._held = False
 
-    def _aligned(self, teacher: str) -> Any:
+    def _aligned(self, teacher: str) -> AlignedScores:
         tables, questions, corpus, gold = self._given
         return aligned_scores(tables, questions, corpus, teacher=teacher, gold=gold)
 
-    def _present(self) -> Any:
+    def _present(self) -> AlignedScores:
         if self.controls["teacher"].value != self._scores.teacher:
             self._scores = self._aligned(self.controls["teacher"].value)
         return self._scores

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 
+import plotly.graph_objects as go
+
 from kit.plots.still import still
 from kit.widgets.score_pictures import gradient_figure, heading, margin_figure, numbers_html, table_figure, told
 from kit.widgets.score_views import AlignedScores, ScoreChoice
@@ -71,5 +73,5 @@ def _margins(scores: AlignedScores, choice: ScoreChoice) -> str:
     return _picture(margin_figure(scores, choice)[0], "margins: gold minus the best other passage, over questions")
 
 
-def _picture(figure, title: str) -> str:
+def _picture(figure: go.Figure, title: str) -> str:
     return f"<figure>{still(figure, width=440, title=title)}</figure>"

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 from kit.metrics import agreement, answer_hits
 from kit.metrics.table_agreement import entropy
@@ -206,7 +207,7 @@ def _rows(scores: AlignedScores, choice: ScoreChoice) -> list[int]:
     return list(range(len(scores.gold))) if choice.question is None else [scores.row_of(choice.question)]
 
 
-def _mean(values) -> float:
+def _mean(values: ArrayLike) -> float:
     known = np.asarray(values, dtype=float)
     known = known[~np.isnan(known)]
     return float(known.mean()) if len(known) else float("nan")

@@ -8,8 +8,8 @@ from kit.widgets import LossLab
 
 CELLS = [
     "# The loss lab",
-    "from kit.widgets import LossLab\nlab = LossLab([4.0, 2.5, -1.0], [0.0, 1.0, 2.0], labels=['Paris', 'Rome', 'Oslo'])"
-    "\nlab.choose(rate=4.0)\nlab",
+    "from kit.widgets import LossLab\nlabels = ['Paris', 'Rome', 'Oslo']\n"
+    "lab = LossLab([4.0, 2.5, -1.0], [0.0, 1.0, 2.0], labels=labels)\nlab.choose(rate=4.0)\nlab",
 ]
 RANGE, BOX = '.kit-sliders input[type="range"]', '.kit-sliders input[type="number"]'
 

@@ -30,8 +30,8 @@ def test_lab_shows_all_questions_then_one(lab, run_notebook, pictures):
     page.wait_for_timeout(2000)
     assert sum(page.received) - before < 60_000  # five pictures and the table
     page.get_by_label("loss", exact=True).focus()
-    page.keyboard.press("m")  # the first that begins with m
-    page.get_by_text("mse takes no temperature").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.get_by_text("reverse_kl(after, teacher) =").wait_for()
     box = page.get_by_label("teacher temp., exact number")
     box.fill("4")
     box.press("Tab")

@@ -3,7 +3,6 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const REACH = 0.18; // of the track: the longest arrow
-const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab takes the arrow keys to move among cells
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -33,7 +32,7 @@ function changed(model, name, row, value) {
 function rowOf(model, number) {
   const label = model.get("labels")[number];
   const name = make("span", { class: "name", title: label }, label);
-  const range = make("input", { type: "range", step: "0.1", "aria-label": `score of ${label}`, ...OWN_KEYS });
+  const range = make("input", { type: "range", step: "0.1", "aria-label": `score of ${label}` });
   const box = make("input", { type: "number", step: "0.1", "aria-label": `score of ${label}, exact number` });
   const check = make("input", { type: "checkbox", "aria-label": `${label} counts` });
   const drawing = mark("svg", { "aria-hidden": "true" });
