@@ -37,8 +37,9 @@ pre code{background:none;padding:0;font-size:inherit}
 .out{border-left:.2rem solid var(--line);padding-left:.8rem;margin:.4rem 0 1.4rem;overflow-x:auto}
 .out pre{background:none;padding:0;margin:.2rem 0}
 .out svg{max-width:100%;height:auto}
-.dataframe{border:0}.dataframe th,.dataframe td{padding:.25rem .8rem .25rem 0;text-align:right;white-space:nowrap}
-.dataframe tr :first-child,.dataframe td{text-align:left}
+.out pre{white-space:pre-wrap}
+.dataframe{border:0}.dataframe th,.dataframe td{padding:.25rem .8rem .25rem 0;border-width:0 0 1px;
+text-align:left!important;white-space:nowrap}
 details{border:1px solid var(--line);border-radius:.4rem;padding:.3rem .8rem;margin:.6rem 0}
 summary{cursor:pointer;color:var(--accent)}
 math[display=block]{margin:.8rem 0;overflow-x:auto;max-width:100%}

@@ -230,6 +230,9 @@ def main(
         "runs/recipes"
     ),
     page: Annotated[Path, typer.Option(help="the page whose tables are written")] = Path("docs/recipes.md"),
+    results: Annotated[Path, typer.Option(help="the file of rows that notebook 10 shows")] = DATA
+    / "results"
+    / "recipes.json",
     only: Annotated[list[str] | None, typer.Option(help="recipes to train [default: all]")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="of the students; several give mean and range")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
@@ -240,6 +243,8 @@ def main(
     rows = toy_table(folder, names=only or tuple(RECIPES), seeds=seed or [0], progress=True)
     write_between(page, RECIPES_MARK, recipes_markdown())
     write_between(page, TOY_MARK, toy_markdown(rows))
+    with written_aside(results) as aside:
+        aside.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

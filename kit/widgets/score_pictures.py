@@ -109,7 +109,7 @@ def gradient_figure(scores: AlignedScores, choice: ScoreChoice) -> go.Figure:
         figure = passage_bars(at.gradient[0, cells], labels(scores, choice), gold, name=title)
         low, high = min(0.0, *at.gradient[0, cells]), max(0.0, *at.gradient[0, cells])
         room = 0.3 * ((high - low) or 1.0)  # for the numbers beside the bars, on both sides
-        return figure.update_xaxes(range=[low - room * bool(low < 0), high + room])
+        return figure.update_xaxes(range=[low - 1.3 * room * bool(low < 0), high + room])
     means = gradient_by_rank(scores, choice)
     figure, places = empty_figure(height=340), list(range(1, means.shape[1] + 1))
     for kind, name, colour in ((0, "★ gold passages", GOLD), (1, "other passages", OTHER)):
