@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -76,10 +77,11 @@ ORDER = ["exercise", "check", "solution"]
 
 
 @pytest.fixture(scope="module")
-def runs() -> dict[Path, Future[Executed]]:
-    """All notebooks, run a few at a time; each test waits for its own."""
+def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[Executed]]]:
+    """The notebooks whose tests were chosen, run a few at a time; each test waits for its own."""
+    chosen = [item.callspec.params["path"] for item in request.session.items if "runs" in item.fixturenames]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        yield {path: pool.submit(execute, path, timeout=900, threads=1) for path in NOTEBOOKS}
+        yield {path: pool.submit(execute, path, timeout=900, threads=1) for path in chosen}
         pool.shutdown(cancel_futures=True)
 
 
