@@ -111,10 +111,8 @@ def prose(text: str, links: Mapping[str, str] = {}) -> str:
 
 def mathml(tex: str, *, block: bool) -> str:
     """A formula of TeX as MathML, which browsers show without a script."""
-    try:
-        from latex2mathml.converter import convert
-    except ImportError as error:
-        raise KitError("kit course", "latex2mathml (pip install latex2mathml)", error) from None
+    from latex2mathml.converter import convert
+
     return convert(tex.strip(), display="block" if block else "inline")
 
 
