@@ -379,6 +379,7 @@ def test_lab(place, monkeypatch):
     (place / "notebooks").mkdir()
     ended = kit(example("lab"))
     assert ended.code == 3 and started[0][1:] == ["-m", "jupyterlab", "notebooks", "--no-browser", "--port", "8899"]
+    assert kit(example("lab", 1)).code == 3 and started[1][3:] == ["notebooks", "--allow-root"]
     monkeypatch.setattr("kit.cli.start.find_spec", lambda name: None)
     assert "kit lab: wanted JupyterLab (pip install jupyterlab)" in kit("kit lab").err
     assert "--folder: wanted a folder of notebooks" in kit("kit lab --folder nowhere").err

@@ -53,12 +53,16 @@ def lab(
     folder: Annotated[
         Path | None, typer.Option(help="folder of notebooks [default: notebooks/ here, or of the checkout]")
     ] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(help="JupyterLab's own options, after --", show_default=False)
+    ] = None,
 ) -> None:
     """Open the notebooks in JupyterLab.
 
     \b
-    Example:
+    Examples:
       kit lab --no-browser --port 8899
+      kit lab -- --allow-root
     """
     from kit.types import KitError
 
@@ -68,6 +72,7 @@ def lab(
     command = [sys.executable, "-m", "jupyterlab", str(place)]
     command += [] if browser else ["--no-browser"]
     command += [] if port is None else ["--port", str(port)]
+    command += more or []
     process = subprocess.Popen(command)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which asks before it ends
     try:

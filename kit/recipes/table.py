@@ -79,7 +79,7 @@ def toy_table(
     say: Callable[[str], None] = print,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
-    """A row for BM25, the start, and each recipe and seed: recall at each k on test questions, and seconds.
+    """A row for BM25, the start, and each recipe and seed: recall at each k on test questions, and CPU seconds.
 
     `teacher`: the share of training questions whose best passage, by the teacher's scores, holds the answer. Teachers
     are trained once, with seed 0. Rows and teachers are kept in `folder`; a stopped table goes on there.
@@ -114,17 +114,17 @@ def prepare(folder: Path, sizes: Sizes, world: ToyWorld, bert: Path, t5: Path) -
 
 
 def measure(ground: Ground, recipe: Recipe, seed: int, progress: bool) -> dict[str, Any]:
-    """A recipe's student, trained and measured; seconds are those of its training alone, the live teacher's too."""
+    """A recipe's student, trained and measured; seconds are the processor's, of its training alone, a live teacher's too."""
     student = student_of(recipe, _start(ground))
     labels = recipe.teacher == NO_TEACHER
     table = ground.found if labels else _scores(ground, recipe.teacher, progress)
     second = _teacher(ground, recipe.teacher, progress) if recipe.batches == "topic-balanced" else None
-    begin = time.perf_counter()
+    begin = time.process_time()
     train_recipe(
         recipe, student, ground.train, ground.corpus, table,
         second=second, steps=ground.sizes.steps, seed=seed, progress=progress,
     )  # fmt: skip
-    seconds = time.perf_counter() - begin
+    seconds = time.process_time() - begin
     teacher = None if labels else answer_recall(table, ground.train, ground.corpus, (1,))[1]
     row = {"recipe": recipe.name, "seed": seed, "seconds": seconds, "teacher": teacher}
     return {**row, "recall": _recall(ground, student, recipe.name)}
@@ -195,7 +195,7 @@ def recipes_markdown() -> str:
 def toy_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of `toy_table` as a table in Markdown: the mean over seeds, and in brackets the lowest and highest."""
     ks = list(rows[0]["recall"])
-    lines = [f"| recipe | teacher's first | {' | '.join(f'recall@{k}' for k in ks)} | seconds | seeds |"]
+    lines = [f"| recipe | teacher's first | {' | '.join(f'recall@{k}' for k in ks)} | CPU seconds | seeds |"]
     lines.append("|---|---|" + "---|" * len(ks) + "---|---|")
     for name in dict.fromkeys(row["recipe"] for row in rows):
         mine = [row for row in rows if row["recipe"] == name]
