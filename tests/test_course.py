@@ -70,7 +70,8 @@ def test_bm25_of_the_full_scale_is_loaded_where_it_was_saved(full):
 @pytest.mark.parametrize("name", ["psgs_w100.tsv", "train.json", "dev.json", "test.json"])
 def test_a_missing_file_is_named(full, name):
     (full / name).unlink()
-    with pytest.raises(KitError, match=f"{name}: wanted a file of"):
+    data = "wikipedia" if name.endswith(".tsv") else "nq"
+    with pytest.raises(KitError, match=f"{name}: wanted a file of .*run `kit data download {data} --out {full}`"):
         ground("full", folder=full)
 
 

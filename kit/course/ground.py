@@ -107,8 +107,9 @@ def ground(
     """The ground of a notebook: `scale` "toy" (from `seed`, with `generated` made-up entities; on the CPU) or "full".
 
     At full scale these are looked for in `folder`, unless they are given: `psgs_w100.tsv`, `train.json`, `dev.json` and
-    `test.json` in FiD's format, `bm25` (a folder that BM25 saved; optional), and the checkpoints `nq_reader_base` and
-    `nq_retriever`, there or in the cache of `kit data download`. Errors: a `KitError` names the file that is missing.
+    `test.json` (or `.jsonl`) in FiD's format, `bm25` (a folder that BM25 saved; optional), and the checkpoints
+    `nq_reader_base` and `nq_retriever`, there or in the cache of `kit data download`. Errors: a `KitError` names the
+    file that is missing and the command that fetches it.
 
     >>> toy = ground()
     >>> toy.device, toy.gold[toy.test[0].id] <= set(toy.corpus)
@@ -119,9 +120,11 @@ def ground(
     if scale == "toy":
         return _toy(seed, generated, reader, encoder, device or "cpu")
     folder = Path(folder)
-    corpus_path = _found(passages, folder, ("psgs_w100.tsv",), "passages, unpacked: columns id, text, title")
+    corpus_path = _found(passages, folder, ("psgs_w100.tsv",), "passages", "wikipedia", ", then unpack the .gz")
     given = {"train": train, "dev": dev, "test": test}
-    asked = {name: _found(path, folder, (f"{name}.json", f"{name}.jsonl"), "questions") for name, path in given.items()}
+    asked = {
+        name: _found(path, folder, (f"{name}.json", f"{name}.jsonl"), "questions", "nq") for name, path in given.items()
+    }
     sources = [checkpoint(name, folder) for name in (reader or FULL_READER, encoder or FULL_ENCODER)]
     questions = {name: tuple(load_questions(path)) for name, path in asked.items()}
     return Ground(
@@ -152,12 +155,15 @@ def _toy(seed: int, generated: int, reader: str | Path | None, encoder: str | Pa
     )
 
 
-def _found(given: str | Path | None, folder: Path, names: tuple[str, ...], what: str) -> Path:
+def _found(
+    given: str | Path | None, folder: Path, names: tuple[str, ...], what: str, data: str, then: str = ""
+) -> Path:
+    """The first of `names` in `folder` that exists, or the path that was given; `data` is what can be downloaded."""
     paths = [Path(given)] if given is not None else [folder / name for name in names]
     for path in paths:
         if path.exists():
             return path
-    advice = "" if given is not None else " (or give its path; notebook 11 says where it comes from)"
+    advice = "" if given is not None else f" (run `kit data download {data} --out {folder.resolve()}`{then})"
     raise KitError(str(paths[0]), f"a file of {what}{advice}", "no such file")
 
 
