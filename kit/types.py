@@ -66,9 +66,9 @@ def _aside(path: Path) -> Iterator[Path]:
     os.close(handle)
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(name, 0o666 & ~umask)
     try:
         yield Path(name)
+        os.chmod(name, 0o666 & ~umask)  # at the end: who writes may have put another file there, for its owner alone
         os.replace(name, path)
     finally:
         with suppress(FileNotFoundError):

@@ -5,18 +5,15 @@ from __future__ import annotations
 import pytest
 
 from kit.recipes.table import Sizes, toy_markdown, toy_table, write_between
-from kit.toy.pair_teachers import PairTraining
 from kit.train import Optimisation, ReaderTraining
 from kit.types import KitError
 
 TINY = Sizes(
     questions=12, test=8, listed=4, drawn=1, steps=1, ks=(1, 3),
     reader=ReaderTraining(Optimisation(steps=1), questions=2, n_context=2),
-    pairs=PairTraining(Optimisation(steps=1), questions=4), imagined=10,
 )  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:all scores of 'cross_encoder' lie from 0 to 1")  # it has taken one step
 def test_a_table_is_made_and_goes_on(small_encoder, small_reader, world, tmp_path):
     small_encoder.save_pretrained(tmp_path / "bert")
     small_reader.save_pretrained(tmp_path / "t5")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,14 @@ def test_a_folder_that_was_made_for_a_file_goes_again_with_it(tmp_path):
     with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "a" / "b" / "c.txt"):
         1 / 0  # noqa: B018
     assert [path.name for path in tmp_path.iterdir()] == ["a"], "a folder that was there stays"
+
+
+def test_a_file_written_aside_is_for_all_whom_the_umask_allows(tmp_path):
+    umask = os.umask(0o022)
+    try:
+        with written_aside(tmp_path / "a") as aside:
+            aside.unlink()  # as safetensors does, which puts a file of its own there, for its owner alone
+            aside.touch(mode=0o600)
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-TOY = {"toy-t5": "t5", "toy-bert": "bert"}  # names of the models that ship in data/toy
+TOY = {"toy-t5": "t5", "toy-bert": "bert", "toy-bert-cat": "bert-cat", "toy-dpr-reader": "dpr-reader"}  # in data/toy
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:<n>; auto: the GPU where there is one")]
 Dtype = Annotated[
@@ -57,7 +57,7 @@ def named(option: str, given: str, names: Collection[str]) -> str:
 
 
 def checkpoint(name: str) -> str:
-    """A checkpoint's name or folder as the library takes it: `toy-t5` and `toy-bert` are the ones in data/toy."""
+    """A checkpoint's name or folder as the library takes it: those in `TOY` ship in data/toy."""
     from kit.types import KitError
 
     if name not in TOY:

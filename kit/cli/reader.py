@@ -226,7 +226,7 @@ def _teacher(kind: str, model: str, aggregation: str, places: dict[str, Any], op
 
     if kind in ("extractive", "cross-encoder"):
         made = teachers.ExtractiveReader if kind == "extractive" else teachers.CrossEncoder
-        return made.from_pretrained(model, **places, **options)
+        return made.from_pretrained(checkpoint(model), **places, **options)
     reader = _load(model, places["device"], places["dtype"], places["tokenizer"])
     if kind == "attention":
         return teachers.FiDAttention(reader, aggregation, **options)

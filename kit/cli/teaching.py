@@ -96,9 +96,10 @@ def train(
     kit.cli retriever train ...`.
 
     \b
-    Example:
+    Examples:
       kit retriever train toy/train.scored.jsonl --model toy-bert --out toy/retriever --steps 200
       kit retriever train toy/train.bm25.jsonl --model toy-bert --out toy/dpr --recipe dpr --steps 200
+      kit retriever train toy/train.bm25.jsonl --model toy-bert --out toy/rdr --recipe rdr --teacher toy-dpr-reader
     """
     from kit.cli.runs import finish, run_folder
     from kit.data import load_examples

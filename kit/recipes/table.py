@@ -28,8 +28,8 @@ from kit.recipes.published import NO_TEACHER, READER_TEACHERS, RECIPES, Recipe, 
 from kit.retrieve import BM25, DenseRetriever
 from kit.rounds import with_drawn_passages
 from kit.teachers import Teacher
-from kit.toy import pair_teachers
 from kit.toy.facts import DATA
+from kit.toy.pair_teachers import PAIR_TEACHERS
 from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
 from kit.types import KitError, Question, ScoreTable, written_aside
@@ -47,8 +47,6 @@ class Sizes:
     drawn: int = 2  # and so many drawn from the whole corpus, for teachers to score
     steps: int | None = None  # of every recipe; None: its own
     reader: ReaderTraining = READER_TRAINING["quick"]
-    pairs: pair_teachers.PairTraining | None = None  # None: those of pair_teachers
-    imagined: int = 1000  # made-up entities of each encyclopaedia that pair teachers learn from
     ks: tuple[int, ...] = (1, 5, 20)
 
 
@@ -59,6 +57,7 @@ class Ground:
     folder: Path
     bert: Path
     t5: Path
+    pair_teachers: Mapping[str, str | Path]
     corpus: Corpus
     train: Sequence[Question]
     found: ScoreTable  # BM25's passages of the training questions
@@ -76,15 +75,17 @@ def toy_table(
     world: ToyWorld | None = None,
     bert: str | Path = DATA / "bert",
     t5: str | Path = DATA / "t5",
+    pair_teachers: Mapping[str, str | Path] = PAIR_TEACHERS,
     say: Callable[[str], None] = print,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """A row for BM25, the start, and each recipe and seed: recall at each k on test questions, and CPU seconds.
 
-    `teacher`: the share of training questions whose best passage, by the teacher's scores, holds the answer. Teachers
-    are trained once, with seed 0. Rows and teachers are kept in `folder`; a stopped table goes on there.
+    `teacher`: the share of training questions whose best passage, by the teacher's scores, holds the answer. The reader
+    is trained once, with seed 0; `pair_teachers` are folders, by the teacher's name. Rows, reader and scores are kept
+    in `folder`; a stopped table goes on there.
     """
-    ground = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5))
+    ground = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)
     path = ground.folder / "rows.json"
     rows: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(ground)[0]}
@@ -101,7 +102,9 @@ def toy_table(
     return [rows[key] for key in tasks]
 
 
-def prepare(folder: Path, sizes: Sizes, world: ToyWorld, bert: Path, t5: Path) -> Ground:
+def prepare(
+    folder: Path, sizes: Sizes, world: ToyWorld, bert: Path, t5: Path, pair_teachers: Mapping[str, str | Path]
+) -> Ground:
     """The questions, and BM25's passages for them."""
     corpus = Corpus(world.passages.values())
     rng = random.Random(0)
@@ -110,11 +113,11 @@ def prepare(folder: Path, sizes: Sizes, world: ToyWorld, bert: Path, t5: Path) -
     test = test if sizes.test is None else rng.sample(test, min(sizes.test, len(test)))
     found = BM25(corpus).retrieve(train, sizes.listed)
     cells = with_drawn_passages(found, corpus, sizes.drawn, 0)
-    return Ground(folder, bert, t5, corpus, train, found, cells, test, sizes)
+    return Ground(folder, bert, t5, pair_teachers, corpus, train, found, cells, test, sizes)
 
 
 def measure(ground: Ground, recipe: Recipe, seed: int, progress: bool) -> dict[str, Any]:
-    """A recipe's student, trained and measured; seconds are the processor's, of its training alone, a live teacher's too."""
+    """A recipe's student, trained and measured; its seconds are the processor's, of training and a live teacher."""
     student = student_of(recipe, _start(ground))
     labels = recipe.teacher == NO_TEACHER
     table = ground.found if labels else _scores(ground, recipe.teacher, progress)
@@ -162,20 +165,14 @@ def _scores(ground: Ground, name: str, progress: bool) -> ScoreTable:
 
 
 def _teacher(ground: Ground, name: str, progress: bool) -> Teacher:
-    """The teacher, trained at toy scale where the folder does not hold it."""
-    place = ground.folder / "teachers" / ("reader" if name in READER_TEACHERS else name)
+    """The teacher; the reader is trained where the folder does not hold it."""
+    if name not in READER_TEACHERS:
+        return load_teacher(name, ground.pair_teachers[name], device="cpu")
+    place = ground.folder / "reader"
     if not (place / "config.json").exists():
-        if name in READER_TEACHERS:
-            reader = FiDReader.from_pretrained(ground.t5, device="cpu")
-            train_reader(reader, ground.train, ground.corpus, ground.found, ground.sizes.reader, progress=progress)
-            reader.save_pretrained(place)
-        else:
-            kind = "cross_encoder" if name == "cross_encoder" else "extractive_reader"
-            learn, save = getattr(pair_teachers, f"train_{kind}"), getattr(pair_teachers, f"save_{kind}")
-            start = pair_teachers.stacked(_start(ground))
-            taught = pair_teachers.imagined_questions(generated=ground.sizes.imagined)
-            how = {} if ground.sizes.pairs is None else {"config": ground.sizes.pairs}
-            save(learn(start, *taught, **how, folder=ground.folder / "training" / name), place)
+        reader = FiDReader.from_pretrained(ground.t5, device="cpu")
+        train_reader(reader, ground.train, ground.corpus, ground.found, ground.sizes.reader, progress=progress)
+        reader.save_pretrained(place)
     return load_teacher(name, place, device="cpu")
 
 
@@ -226,9 +223,9 @@ def write_between(path: str | Path, mark: str, text: str) -> None:
 
 
 def main(
-    folder: Annotated[Path, typer.Option(help="where teachers and rows are kept; a stopped run goes on")] = Path(
-        "runs/recipes"
-    ),
+    folder: Annotated[
+        Path, typer.Option(help="where the reader, scores and rows are kept; a stopped run goes on")
+    ] = Path("runs/recipes"),
     page: Annotated[Path, typer.Option(help="the page whose tables are written")] = Path("docs/recipes.md"),
     results: Annotated[Path, typer.Option(help="the file of rows that notebook 10 shows")] = DATA
     / "results"

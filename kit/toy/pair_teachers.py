@@ -1,4 +1,5 @@
-"""Toy-scale teachers that see question and passage together: a BERT_Cat cross-encoder, and DPR's extractive reader.
+"""Train the teachers in data/toy that see question and passage together, a BERT_Cat cross-encoder and DPR's extractive
+reader: `python -m kit.toy.pair_teachers`.
 
 Both start from the toy BERT, its layer three times over: to tell whether a question and a passage speak of one thing a
 word must first look around itself. They learn from the answers of imagined encyclopaedias, as BERT_Cat learns from MS
@@ -16,10 +17,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import typer
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
@@ -30,6 +32,7 @@ from kit.encoder import DualEncoder
 from kit.losses import dpr_reader_loss, ranknet
 from kit.retrieve import BM25
 from kit.teachers import CrossEncoder, ExtractiveReader
+from kit.toy.facts import DATA
 from kit.toy.world import build_world
 from kit.train import Optimisation
 from kit.train.contrastive import Labelled, labelled
@@ -58,9 +61,10 @@ class PairTraining:
             raise KitError("PairTraining, others", f"from 0 to its {self.negatives} negatives", self.others)
 
 
-CROSS_ENCODER = PairTraining(Optimisation(steps=400, rate=5e-4, embedding_rate=8, warm_up=30, save_every=100))
+CROSS_ENCODER = PairTraining(Optimisation(steps=2500, rate=5e-4, embedding_rate=8, warm_up=100, save_every=250))
 EXTRACTIVE_READER = CROSS_ENCODER
 LAYERS = 3
+PAIR_TEACHERS = {"cross_encoder": DATA / "bert-cat", "relevance": DATA / "dpr-reader"}  # as they ship
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
 
 
@@ -186,24 +190,28 @@ def _reader_from(start: DualEncoder, seed: int) -> DPRReader:
     return model.to(start.device)
 
 
-def save_cross_encoder(teacher: CrossEncoder, directory: str | Path) -> None:
+def save_cross_encoder(teacher: CrossEncoder, directory: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
     """Write BERT_Cat's layout: `bert_model.*`, `_classification_layer.*`, config.json and the tokenizer."""
     body = {f"bert_model.{name}": weight for name, weight in teacher.model.body.state_dict().items()}
     head = {f"_classification_layer.{name}": weight for name, weight in teacher.model.head.state_dict().items()}
     config = {**teacher.model.body.config.to_dict(), "architectures": ["BERT_Cat"]}
-    _write(Path(directory), {**body, **head}, config, teacher.tokenizer)
+    _write(Path(directory), {**body, **head}, config, teacher.tokenizer, dtype)
 
 
-def save_extractive_reader(teacher: ExtractiveReader, directory: str | Path) -> None:
+def save_extractive_reader(
+    teacher: ExtractiveReader, directory: str | Path, *, dtype: torch.dtype = torch.float32
+) -> None:
     """Write DPRReader's layout, config.json and the tokenizer."""
     config = {**teacher.model.config.to_dict(), "architectures": ["DPRReader"]}
-    _write(Path(directory), teacher.model.state_dict(), config, teacher.tokenizer)
+    _write(Path(directory), teacher.model.state_dict(), config, teacher.tokenizer, dtype)
 
 
-def _write(directory: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any], tokenizer: Any) -> None:
+def _write(
+    directory: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any], tokenizer: Any, dtype: torch.dtype
+) -> None:
     tokenizer.save_pretrained(directory)
     with written_aside(directory / "model.safetensors") as aside:
-        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, aside)
+        save_file({name: weight.detach().to("cpu", dtype).contiguous() for name, weight in weights.items()}, aside)
     with written_aside(directory / "config.json") as aside:
         aside.write_text(json.dumps(config, indent=2, default=str), encoding="utf-8")
 
@@ -252,3 +260,26 @@ def _span_grids(spans: Sequence[Sequence[tuple[int, int]]], k: int) -> tuple[Ten
 def _first(scores: Tensor, real: Tensor) -> float:
     """The share of questions whose positive scored highest."""
     return float((scores.detach().masked_fill(~real, -torch.inf).argmax(1) == 0).float().mean())
+
+
+def main(
+    work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = Path(
+        "runs/pair-teachers"
+    ),
+    only: Annotated[list[str] | None, typer.Option(help="cross_encoder or relevance [default: both]")] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+) -> None:
+    """Train both on imagined questions and write data/toy. Example: python -m kit.toy.pair_teachers --threads 2"""
+    if threads:
+        torch.set_num_threads(threads)
+    start = stacked(DualEncoder.from_pretrained(DATA / "bert", device="cpu"))
+    taught = imagined_questions()
+    learn = {"cross_encoder": train_cross_encoder, "relevance": train_extractive_reader}
+    save = {"cross_encoder": save_cross_encoder, "relevance": save_extractive_reader}
+    for name in only or list(PAIR_TEACHERS):
+        save[name](learn[name](start, *taught, folder=work / name), PAIR_TEACHERS[name], dtype=torch.float16)
+        typer.echo(f"wrote {PAIR_TEACHERS[name]}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
