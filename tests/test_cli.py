@@ -240,19 +240,27 @@ def test_an_original_release_is_read_scored_and_generated_from(walk, place):
         assert np.allclose(values, reading.scores.values, rtol=1e-4, equal_nan=True)
 
 
-@pytest.mark.parametrize("kind", ["extractive", "cross-encoder"])
-def test_reader_score_with_pair_teachers(walk, place, kind):
+PAIRS = {"extractive": ("dpr-reader", ("rdr",)), "cross-encoder": ("bert-cat", ("margin-mse", "tas-b"))}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_pair_teachers_score_and_teach(walk, place, kind):
+    folder, recipes = PAIRS[kind]
     train = {"extractive": train_extractive_reader, "cross-encoder": train_cross_encoder}[kind]
     save = {"extractive": save_extractive_reader, "cross-encoder": save_cross_encoder}[kind]
     start = DualEncoder.from_pretrained("models/bert", device="cpu")
     questions, corpus, table = load_examples("toy/train.bm25.jsonl")
     few = PairTraining(Optimisation(steps=1), questions=2, negatives=1, others=0)
     teacher = train(start, questions, corpus, table, few, progress=False)
-    save(teacher, kind)
-    assert kit(f"{SCORE} --model {kind} --teacher {kind} --out {kind}.jsonl").code == 0
+    save(teacher, place / "models" / folder)
+    assert kit(f"{SCORE} --model toy-{folder} --teacher {kind} --out {kind}.jsonl").code == 0
     questions, corpus, table = load_examples("toy/test.bm25.jsonl")
     written = load_examples(f"{kind}.jsonl")[2].values
     assert np.allclose(written, teacher.score(questions, corpus, table).values, atol=1e-6, equal_nan=True)
+    for name in recipes:
+        line = example("retriever train", 2).replace("rdr", name).replace("toy-dpr-reader", f"toy-{folder}")
+        assert kit(f"{line} --steps 1 --batch 2").code == 0
+        assert (place / "toy" / name / "model.safetensors").exists()
 
 
 def test_the_retriever_is_taught_embedded_indexed_and_searched(walk, place):
