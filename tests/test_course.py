@@ -62,6 +62,14 @@ def test_the_full_scale_takes_files(full):
     assert (g.reader_source, g.device) == (full / "nq_reader_base", "auto")
 
 
+def test_gold_passages_of_questions_alone_are_an_error_that_says_how_to_get_some(full):
+    (full / "test.json").unlink()
+    save_questions(full / "test.jsonl", [QUESTION])
+    g = ground("full", folder=full)
+    with pytest.raises(KitError, match=r"wanted questions with passages.*kit retriever search .*test\.jsonl --bm25"):
+        _ = g.gold
+
+
 def test_bm25_of_the_full_scale_is_loaded_where_it_was_saved(full):
     ground("full", folder=full).bm25.save(full / "bm25")
     assert len(ground("full", folder=full).bm25) == 2

@@ -184,9 +184,15 @@ def checkpoint(name: str | Path, folder: str | Path = "data/full") -> str | Path
 
 
 def _gold_of_files(paths: tuple[Path, ...]) -> dict[str, set[str]]:
-    """Of each question's own passages in the files, those that hold an answer."""
+    """Of each question's own passages in the files, those that hold an answer; a file without any is a `KitError`."""
     gold: dict[str, set[str]] = {}
     for path in paths:
+        read = 0
         for question, passages, _ in iter_examples(path):
             gold[question.id] = {passage.id for passage in passages if has_answer(passage.text, question.answers)}
+            read += len(passages)
+        if not read:
+            files = path, path.with_name("psgs_w100.tsv"), path.with_suffix(".json")
+            made = "kit retriever search {} --bm25 {} --out {}".format(*files)
+            raise KitError(str(path), f"questions with passages, to tell gold ones (run `{made}`)", "questions alone")
     return gold
