@@ -42,7 +42,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_numbers(tmp_path):
 
     with pytest.raises(RuntimeError):
         fit(Line(), stops_at_8, optimisation, folder=tmp_path, progress=False)
-    assert {path.name for path in tmp_path.iterdir()} == {"step-5.safetensors", "step-5.optimizer.pt", "training.json"}
+    written = {"step-5.safetensors", "step-5.optimizer.safetensors", "training.json"}
+    assert {path.name for path in tmp_path.iterdir()} == written
     resumed = Line()
     with torch.no_grad():
         resumed.layer.weight.fill_(9.0)  # overwritten by the checkpoint
@@ -118,3 +119,19 @@ def test_embeddings_have_their_own_rate_and_only_matrices_decay():
     fit(model, nothing, Optimisation(steps=1, rate=0.1, weight_decay=0.5), progress=False)
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"layer.weight"}
+
+
+def test_one_process_trains_at_one_precision_after_another():
+    def last(precision):
+        optimisation = Optimisation(steps=3, precision=precision)
+        kinds = []
+
+        def watched(model, number, rng):
+            kinds.append(model.layer(torch.ones(1, 4)).dtype)
+            return loss_of(model, number, rng)
+
+        return fit(Line(), watched, optimisation, progress=False).losses[-1]["loss"], kinds[-1]
+
+    (first, plain), (half, mixed), (again, _) = last("no"), last("bf16"), last("no")
+    assert first == again and plain == torch.float32 and mixed == torch.bfloat16
+    assert half == pytest.approx(first, rel=0.05)

@@ -55,7 +55,8 @@ def execute(path: Path, explorers: Path | None = None, *, timeout: int = 1200, t
 
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": str(path.parent.resolve())}}
-    client = NotebookClient(notebook, timeout=timeout, resources=place, store_widget_state=False)
+    quiet = ["--IPKernelApp.log_level=ERROR"]  # the kernel would warn of its own unencrypted sockets
+    client = NotebookClient(notebook, timeout=timeout, resources=place, store_widget_state=False, extra_arguments=quiet)
     environment = {**os.environ} | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
     start = time.perf_counter()
     with client.setup_kernel(env=environment):

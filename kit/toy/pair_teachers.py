@@ -61,7 +61,9 @@ class PairTraining:
             raise KitError("PairTraining, others", f"from 0 to its {self.negatives} negatives", self.others)
 
 
-CROSS_ENCODER = PairTraining(Optimisation(steps=2500, rate=5e-4, embedding_rate=8, warm_up=100, save_every=250))
+CROSS_ENCODER = PairTraining(
+    Optimisation(steps=2500, rate=5e-4, embedding_rate=8, warm_up=100, save_every=250, precision="bf16")
+)
 EXTRACTIVE_READER = CROSS_ENCODER
 LAYERS = 3
 PAIR_TEACHERS = {"cross_encoder": DATA / "bert-cat", "relevance": DATA / "dpr-reader"}  # as they ship

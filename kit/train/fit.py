@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -99,10 +99,8 @@ def fit(
     so far after each step. An interrupt (Ctrl-C, a notebook's stop) ends the run, keeps what it has, and says so in
     `.interrupted`.
     """
-    from accelerate import Accelerator
-
     place = next(model.parameters()).device
-    accelerator = Accelerator(cpu=place.type == "cpu", mixed_precision=optimisation.precision)
+    accelerator = _accelerator(place, optimisation.precision)
     optimizer = torch.optim.AdamW(_groups(model, optimisation), betas=optimisation.betas, fused=True)
     keeper = _Keeper(None if folder is None else Path(folder), model, optimizer, optimisation)
     training, start, top = keeper.resume(place)
@@ -137,6 +135,18 @@ def fit(
         keeper.restore_best(place)
     model.eval()
     return training
+
+
+def _accelerator(place: torch.device, precision: str) -> Any:
+    """accelerate's settings are one process's: after a run on another device or precision they begin anew."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    try:
+        return Accelerator(cpu=place.type == "cpu", mixed_precision=precision)
+    except ValueError:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        return Accelerator(cpu=place.type == "cpu", mixed_precision=precision)
 
 
 def _due(step: int, every: int) -> bool:
@@ -206,8 +216,8 @@ class _Keeper:
             return
         with written_aside(self.folder / f"step-{step}.safetensors") as aside:
             save_file(_weights(self.model), aside)
-        with written_aside(self.folder / f"step-{step}.optimizer.pt") as aside:
-            torch.save(self.optimizer.state_dict(), aside)
+        with written_aside(self.folder / f"step-{step}.optimizer.safetensors") as aside:
+            save_file(_moments(self.optimizer), aside)
         state = {
             "step": step,
             "top": top,
@@ -231,8 +241,8 @@ class _Keeper:
             raise KitError(str(path), f"a run with the same settings ({self.signature})", state["optimisation"])
         step = state["step"]
         self.model.load_state_dict(load_file(self.folder / f"step-{step}.safetensors", device=str(place)), strict=False)
-        saved = torch.load(self.folder / f"step-{step}.optimizer.pt", map_location=place, weights_only=True)
-        self.optimizer.load_state_dict(saved)
+        moments = load_file(self.folder / f"step-{step}.optimizer.safetensors", device=str(place))
+        _restore_moments(self.optimizer, moments)
         return Training(state["losses"], state["evaluations"]), step, state["top"]
 
     def keep_best(self) -> None:
@@ -246,6 +256,20 @@ class _Keeper:
             self.best = load_file(self.folder / "best.safetensors", device=str(place))
         if self.best is not None:
             self.model.load_state_dict(self.best, strict=False)
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimiser remembers of each parameter: "0.exp_avg", ...; its groups are those of the settings."""
+    state = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": value for number, known in state.items() for name, value in known.items()}
+
+
+def _restore_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
