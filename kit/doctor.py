@@ -239,13 +239,12 @@ def check_disk() -> Check:
 
 def check_toy_models() -> Check:
     """The toy models that quickstart and the notebooks begin from."""
-    from kit.toy.facts import DATA
+    from kit.toy.facts import DATA, TOY
 
-    missing = [name for name in ("t5", "bert") if not (DATA / name / "config.json").is_file()]
+    missing = [name for name in TOY.values() if not (DATA / name / "config.json").is_file()]
     if missing:
-        advice = "a whole checkout has them; python -m kit.toy.pretrain and kit.toy.pretrain_bert make them anew"
-        return Check("toy models", False, f"no {' and no '.join(missing)} in {DATA}", advice)
-    return Check("toy models", True, f"t5 and bert in {DATA}")
+        return Check("toy models", False, f"no {' and no '.join(missing)} in {DATA}", "a whole checkout has them")
+    return Check("toy models", True, f"{', '.join(TOY.values())} in {DATA}")
 
 
 def check_browser() -> Check:

@@ -160,7 +160,7 @@ def test_the_toy_models_are_asked_for(monkeypatch, tmp_path):
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").touch()
     found = doctor.check_toy_models()
-    assert not found.ok and found.found.startswith("no t5 in")
+    assert not found.ok and found.found.startswith("no t5 and no bert-cat and no dpr-reader in")
 
 
 @pytest.mark.parametrize("look", doctor.MACHINE.values(), ids=doctor.MACHINE)

@@ -14,8 +14,6 @@ from typing import Annotated, Any
 
 import typer
 
-TOY = {"toy-t5": "t5", "toy-bert": "bert", "toy-bert-cat": "bert-cat", "toy-dpr-reader": "dpr-reader"}  # in data/toy
-
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:<n>; auto: the GPU where there is one")]
 Dtype = Annotated[
     str, typer.Option("--dtype", help="auto, float32 or bfloat16; auto: what the model is best computed in")
@@ -57,14 +55,13 @@ def named(option: str, given: str, names: Collection[str]) -> str:
 
 
 def checkpoint(name: str) -> str:
-    """A checkpoint's name or folder as the library takes it: those in `TOY` ship in data/toy."""
+    """A checkpoint's name or folder as the library takes it: those of `kit.toy.facts.TOY` ship in data/toy."""
+    from kit.toy import facts
     from kit.types import KitError
 
-    if name not in TOY:
+    if name not in facts.TOY:
         return name
-    from kit.toy.facts import DATA
-
-    folder = DATA / TOY[name]
+    folder = facts.DATA / facts.TOY[name]
     if not folder.is_dir():
         raise KitError(name, f"the toy model in {folder} (a whole checkout, or an installed kit)", "none there")
     return str(folder)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kit.recipes import Recipe
     from kit.types import ScoreTable
 
-app = group("Teach a retriever from scores, embed passages, index the vectors, and search.")
+app = group("Teach a retriever, embed, index and search.")
 
 Model = Annotated[
     str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-bert to begin from")
@@ -88,9 +88,9 @@ def train(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Teach a bi-encoder by a recipe: a teacher, a loss, a student and what a batch is made of.
+    """Teach a bi-encoder by a recipe.
 
-    The teacher's scores are those of the file (`kit reader score` writes them), or of --teacher. `dpr` learns from
+    A recipe is a teacher, a loss, a student and what a batch is made of. The teacher's scores are those of the file (`kit reader score` writes them), or of --teacher. `dpr` learns from
     answers and needs no teacher. The student is the recipe's, made from --model; with --family, or from a pair of
     encoders, the model as it is. A stopped run goes on with the same command. Several GPUs: `accelerate launch -m
     kit.cli retriever train ...`.
