@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from dataclasses import replace
@@ -214,11 +213,6 @@ def test_still_and_export_tell_the_same_without_script(lab, tmp_path, quick):
     assert "IVF4,Flat" in html and "EXTRAPOLATION" in html and "21,015,324" in html
     assert not re.search(r"(src|href)=.https?:", html)
     assert lab._repr_mimebundle_()["text/html"].count("<svg") == 1
-
-
-def test_little_is_sent_to_the_page(lab, quick):
-    lab.measure()
-    assert len(json.dumps(lab._picture.get_state(["_figure"]))) < 25_000
 
 
 @pytest.mark.parametrize(("vectors", "questions", "options", "message"), [

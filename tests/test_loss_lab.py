@@ -81,8 +81,17 @@ def test_steps_that_run_away_end_early_and_it_is_said():
     one = bench(loss="margin_mse", rate=50.0, steps=200)
     away = path(one)
     assert away.ran_away and len(away.scores) == len(away.losses) < 100
-    assert "ran away" in " ".join(told(one, {"margin_mse": away}))
+    assert "Under margin_mse the loss has grown" in " ".join(told(one, {"margin_mse": away}))
     assert np.isfinite(compared_figure(one, {"margin_mse": away}, "scores").layout.xaxis.range).all()
+
+
+def test_a_loss_that_grows_is_said_and_does_not_flatten_the_others():
+    one = bench(loss="mse", rate=4.0, steps=6)
+    after = {"mse": path(one), "kl": path(one, "kl")}
+    assert after["mse"].losses[-1] > 100 * after["mse"].losses[0] and not after["mse"].ran_away
+    assert "Under mse the loss has grown" in " ".join(told(one, after))
+    low, high = compared_figure(one, after, "scores").layout.xaxis.range
+    assert -10 < low < min(TEACHER) and max(TEACHER) < high < 10
 
 
 def test_the_presets_show_what_their_notes_say():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -281,11 +280,6 @@ def test_still_and_export_need_no_script(playground, tmp_path):
     assert html.count("<svg") == 1 and "<script" not in html and "Other &lt;words&gt;." in html
     assert "&lt;fixed&gt;" in html and len(html) < 200_000 and not re.search(r"(src|href)=.https?:", html)
     assert "<svg" in playground._repr_mimebundle_()["text/html"]
-
-
-def test_little_is_sent_to_the_page(playground):
-    sent = [playground._picture.get_state(["_figure"]), *(w.get_state(["value"]) for w in playground._told.values())]
-    assert len(json.dumps(sent)) < 25_000
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -19,6 +19,8 @@ from kit.plots.still import still
 from kit.types import KitError
 from kit.widgets.explorer import Explorer, NumberControl, labelled_choice, labelled_slider, throttled
 from kit.widgets.figure_view import JS, FigureView
+from kit.widgets.own_keys import ROOT, OwnKeys
+from kit.widgets.packed_html import PackedHtml
 
 
 def bars(*heights: float) -> go.Figure:
@@ -90,7 +92,7 @@ def test_until_it_is_drawn_a_view_holds_a_still_picture():
 def test_a_picture_of_usual_size_is_small():
     figure = plots.layer_head_map([[0.123456] * 16] * 24)
     view = FigureView(figure)
-    assert len(json.dumps(view.get_state(["_figure"]))) < 25_000
+    assert len(json.dumps(view._figure)) < 25_000
     assert len(view._still) < 60_000
 
 
@@ -187,6 +189,33 @@ def test_a_choice_has_its_label_and_takes_pairs():
     choice = labelled_choice("head", [("all heads", None), ("head 0", 0)], 0)
     assert choice.value == 0 and choice.description == "head"
     assert labelled_choice("head", ["all", "0"]).value == "all"
+
+
+def test_none_can_be_an_option_and_is_chosen_first():
+    choice = labelled_choice("question", [("all questions", None), ("one", "q1")])
+    assert (choice.index, choice.label, choice.value) == (0, "all questions", None)
+
+
+def test_every_explorers_controls_keep_their_keys():
+    counter = Counter()
+    (keys,) = [child for child in counter.children if isinstance(child, OwnKeys)]
+    assert ROOT in counter._dom_classes and ROOT in keys._esm
+
+
+def test_a_figure_goes_to_the_page_compressed_and_whole():
+    view = FigureView(least_width=300)
+    view.show(bars(*range(200)).update_layout(height=321))
+    state = view.get_state(["_packed", "_height", "_least_width"])
+    assert (state["_height"], state["_least_width"]) == (321, 300)
+    assert json.loads(gzip.decompress(state["_packed"])) == json.loads(view.figure.to_json())
+    assert len(state["_packed"]) < len(json.dumps(view._figure)) / 3
+
+
+def test_long_html_goes_to_the_page_compressed_and_whole():
+    packed = PackedHtml()
+    assert packed._packed == b""
+    packed.value = "<b>long</b>" * 500
+    assert gzip.decompress(packed._packed).decode() == packed.value and len(packed._packed) < 200
 
 
 def test_calls_that_come_too_fast_are_thinned_and_the_last_one_is_kept():

@@ -76,7 +76,8 @@ def run_bench(
 def describe_machine(device: torch.device) -> str:
     """The processor, its threads, and the GPU where it is used, in one line."""
     cores = os.cpu_count() or 1
-    threads = f"{torch.get_num_threads()} threads on {cores} cores ({platform.machine()})"
+    count = torch.get_num_threads()
+    threads = f"{count} {'thread' if count == 1 else 'threads'} on {cores} cores ({platform.machine()})"
     name = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     busy = f"; busy (load {load:.1f}): times are too long" if load > 1.5 * cores else ""

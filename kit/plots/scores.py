@@ -64,10 +64,10 @@ def layer_head_map(matrix: ArrayLike, *, name: str = "value") -> go.Figure:
     """
     values = as_array("layer_head_map", "matrix", matrix, (None, None))
     layers, heads = values.shape
-    figure = empty_figure(height=110 + 36 * layers)
+    figure = empty_figure(height=110 + max(110, 36 * layers))  # at least what a colour bar needs
     figure.add_heatmap(
         z=values, x=list(range(heads)), y=list(range(layers)), colorscale="cividis", xgap=2, ygap=2,
-        texttemplate="%{z:.2f}" if values.size <= 64 else None, colorbar={"title": {"text": escape(name)}},
+        texttemplate="%{z:.2f}" if values.size <= 64 else None, colorbar={"title": {"text": escape(name)}, "nticks": 5},
         hovertemplate="layer %{y}, head %{x}<br>" + escape(name) + " %{z:.4g}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title_text="head", dtick=1 if heads <= 16 else 4, showgrid=False)

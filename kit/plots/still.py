@@ -38,6 +38,9 @@ HEIGHT = 400  # of a figure that does not say
 def still(figure: go.Figure, *, width: int = 720, title: str = "") -> str:
     """The figure as SVG, `width` pixels wide and at most as wide as the page; `title` is what screen readers say.
 
+    On a narrow page it shrinks to seven tenths, so that its text can still be read, and scrolls where what holds it has
+    `overflow-x: auto`.
+
     A trace or a shape of a kind that is not known is an error, never left out.
 
     >>> picture = still(go.Figure().add_bar(x=["a", "b"], y=[1, 2]), title="Two bars")
@@ -108,11 +111,12 @@ def _told(layout: Any) -> str:
 
 def _document(patterns: str, body: str, size: tuple[int, int], title: str) -> str:
     width, height = size
+    style = f"min-width:{0.7 * width:.0f}px;max-width:100%;height:auto"
     mark = "k" + sha256((patterns + body).encode()).hexdigest()[:8]  # the patterns of two pictures must not mix
     defined = f"<defs>{patterns}</defs>" if patterns else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img" style="max-width:100%;height:auto" font-size="{SIZE}" fill="currentColor" '
+        f'role="img" style="{style}" font-size="{SIZE}" fill="currentColor" '
         f'font-family="system-ui,-apple-system,Segoe UI,Roboto,DejaVu Sans,sans-serif"><title>{escape(title)}</title>'
         f"{(defined + body).replace('@@', mark)}</svg>"
     )

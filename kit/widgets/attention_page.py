@@ -112,9 +112,14 @@ def still_body(look: Look, choice: Choice, gold: set[str]) -> str:
     more = f" The {SHOWN} highest of {len(look.passages)} passages." if len(look.passages) > SHOWN else ""
     return (
         f"<p><b>{escape(look.question.text)}</b><br>{escape(said)}.{more}</p>"
-        f"{still(drawn, title='Scores of the passages')}"
+        f"{_scrolled(still(drawn, title='Scores of the passages'))}"
         f"<p><b>{escape(look.passages[passage].title)}</b> [{escape(choice.passage)}], layer by head:</p>"
-        f"{still(layer_head_map(cells, name=name), title='Layers and heads')}"
+        f"{_scrolled(still(layer_head_map(cells, name=name), title='Layers and heads'))}"
         f"{token_shading(look.tokens[passage], weights.tolist(), maximum=found.high - found.low)}"
         f"<p><small>{escape(choice.text)}</small></p>"
     )
+
+
+def _scrolled(picture: str) -> str:
+    """A picture that a narrow page moves sideways within itself."""
+    return f'<div style="overflow-x:auto">{picture}</div>'

@@ -12,6 +12,7 @@ STYLE = (
     "var(--jp-border-color2,rgba(128,128,128,.4));text-align:left;line-height:1.35;vertical-align:bottom;"
     "font-size:13px;max-width:22em}.kit-numbers .number{text-align:right}"
     ".kit-numbers caption{text-align:left;opacity:.8;padding-bottom:.3em;white-space:normal}"
+    ".kit-numbers .scroll{overflow-x:auto}"
     ".kit-numbers tr{background:transparent!important}</style>"
 )
 

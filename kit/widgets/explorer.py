@@ -19,6 +19,7 @@ import traitlets
 
 from kit.report.page import POLICY, STYLE
 from kit.types import KitError, written_aside
+from kit.widgets.own_keys import ROOT, OwnKeys
 
 LABEL_WIDTH = "9em"
 
@@ -29,7 +30,8 @@ class Explorer(ipywidgets.VBox):
     def __init__(self, title: str, children: Iterable[ipywidgets.Widget]) -> None:
         self.title = title
         heading = ipywidgets.HTML(f'<h3 style="margin:.2em 0">{escape(title)}</h3>')
-        super().__init__([heading, *children], layout={"width": "100%", "overflow": "visible"})
+        super().__init__([heading, *children, OwnKeys()], layout={"width": "100%", "overflow": "visible"})
+        self.add_class(ROOT)
 
     def still(self) -> str:
         """The present state as HTML without script: pictures and tables, shown where widgets do not run."""
@@ -103,8 +105,8 @@ def labelled_slider(
 ) -> NumberControl:
     """A slider from `low` to `high` and a box for the exact number, linked; whole numbers where all given are.
 
-    With `log` the slider moves evenly through powers of ten, `step` of an exponent at a time, and the box takes any
-    number between.
+    With `log` the slider moves evenly through powers of ten, `step` of an exponent at a time, and tells where it is
+    when it comes to rest; the box takes any number between.
 
     >>> labelled_slider("passages", 1, 20, 1, 5).value
     5
@@ -121,6 +123,8 @@ def labelled_slider(
         slider = ipywidgets.FloatLogSlider(
             value=value, min=math.log10(low), max=math.log10(high), step=step, base=10, **shared
         )
+        # While it updates continuously, ipywidgets' page rounds a number that is set to the slider's own next step.
+        slider.continuous_update = False
         box = ipywidgets.BoundedFloatText(value=value, min=low, max=high, step=None)
     else:
         kind, text = (
@@ -145,12 +149,12 @@ def labelled_choice(label: str, options: Sequence[Any], value: Any = None) -> ip
     values = [option[1] if isinstance(option, tuple) else option for option in options]
     if not options:
         raise KitError(label, "at least one option", "none")
-    chosen = values[0] if value is None else value
-    if chosen not in values:
+    if value is not None and value not in values:
         raise KitError(label, f"one of {values}", repr(value))
+    index = 0 if value is None else values.index(value)  # by its number: the value None may be an option itself
     layout = {"width": "auto", "min_width": "18em", "max_width": "min(100%, 40em)"}
     style = {"description_width": LABEL_WIDTH}
-    return ipywidgets.Dropdown(options=options, value=chosen, description=label, style=style, layout=layout)
+    return ipywidgets.Dropdown(options=options, index=index, description=label, style=style, layout=layout)
 
 
 def throttled(callback: Callable[..., None], per_second: float = 5) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""One plotly figure as a widget: its JSON in one synced trait, plotly.js sent once a page, clicks told to Python.
+"""One plotly figure as a widget: its JSON compressed in one trait, plotly.js sent once a page, clicks told to Python.
 
 Knows nothing of what is drawn. plotly's own `FigureWidget` sends plotly.js with every widget; here the first view of a
 page asks for it, and it goes as one compressed binary message, never into the notebook's file. A kernel that is running
@@ -29,6 +29,8 @@ ASK = "plotly.js"  # the message in which a page asks for it, and the one in whi
 class FigureView(anywidget.AnyWidget):
     """A plotly figure that can be replaced and clicked; `label` is read out by screen readers.
 
+    On a page narrower than `least_width` pixels the picture keeps that width and scrolls.
+
     A click tells the trace's number and the point's: for a heatmap, the cell's in reading order of `z`. Every click
     must have a keyboard path beside it (a dropdown, a box), for a picture does not take keys.
 
@@ -39,22 +41,27 @@ class FigureView(anywidget.AnyWidget):
 
     _esm = JS / "figure.js"
     _css = JS / "figure.css"
-    _figure = traitlets.Dict().tag(sync=True)
+    _packed = traitlets.Bytes().tag(sync=True)  # the figure's JSON by gzip: a fifth of its size
+    _height = traitlets.Int(400).tag(sync=True)  # pixels, known before the figure is unpacked: nothing jumps
     _still = traitlets.Unicode().tag(sync=True)
+    _least_width = traitlets.Int(0).tag(sync=True)  # pixels: on a narrower page the picture scrolls within itself
     label = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, figure: go.Figure | None = None, *, label: str = "") -> None:
-        given = {} if figure is None else {"_figure": _as_json(figure), "_still": _placeholder(figure, label)}
-        super().__init__(label=label, **given)
+    def __init__(self, figure: go.Figure | None = None, *, label: str = "", least_width: int = 0) -> None:
+        self._figure: dict[str, Any] = {}
+        super().__init__(label=label, _least_width=least_width)
         self._drawn = False  # by plotly.js, in some page
         self._callbacks: list[Callable[[int, int], None]] = []
         self.on_msg(self._receive)
+        if figure is not None:
+            self.show(figure)
 
     def show(self, figure: go.Figure) -> None:
         """Replace the picture."""
-        shown = _as_json(figure)
+        self._figure = _as_json(figure)
         with self.hold_sync():
-            self._figure = shown
+            self._packed = gzip.compress(json.dumps(self._figure, separators=(",", ":")).encode(), mtime=0)
+            self._height = int(figure.layout.height or 400)
             self._still = "" if self._drawn else _placeholder(figure, self.label)
 
     @property

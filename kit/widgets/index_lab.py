@@ -20,6 +20,7 @@ from kit.widgets.figure_view import FigureView
 from kit.widgets.index_measures import Measured, Trial, checked_vectors, measured_indexes, usual_specs
 from kit.widgets.index_plan import Planned, planned_indexes
 from kit.widgets.index_views import lab_html, measured_table, plan_html, problems_html, recall_against_time
+from kit.widgets.packed_html import PackedHtml
 
 MOST = 100  # passages on the slider of k
 WIDE = {"width": "auto", "max_width": "60em"}
@@ -55,9 +56,9 @@ class IndexLab(Explorer):
         self.problems: list[str] = []
         self._told_of = ""
         self.controls = _controls(usual_specs(count, dimension) if specs is None else specs, k, min(MOST, count))
-        self._picture = FigureView(label="Recall against time of each index, with memory as size")
+        self._picture = FigureView(label="Recall against time of each index, with memory as size", least_width=460)
         names = ("status", "table", "problems", "plan")
-        self._told = {name: ipywidgets.HTML() for name in names}
+        self._told = {name: PackedHtml() if name in ("table", "plan") else ipywidgets.HTML() for name in names}
         super().__init__("Index lab", self._parts())
         self._wire()
         self._show()

@@ -40,7 +40,7 @@ def recall_against_time(measured: Sequence[Measured], k: int) -> go.Figure:
     room = 0.12 * (times.max() - times.min() or 1.0)
     span = [float(times.min() - room), float(times.max() + room)]
     figure.update_xaxes(
-        type="log", title_text="milliseconds a question (a point's area: memory)", range=span,
+        type="log", title_text="ms a question (a point's area: memory)", range=span,
         tickvals=time_ticks(*span), ticktext=[f"{time:g}" for time in time_ticks(*span)],
     )  # fmt: skip
     lowest = min(min(one.recall for one in measured) - 0.08, 0.9)
@@ -89,8 +89,8 @@ def plan_html(planned: Sequence[Planned], count: int, dimension: int) -> str:
     """The plan as an HTML table, with where each extrapolated time comes from."""
     header = [
         "index",
-        "size (computed)",
         "what it is",
+        "size (computed)",
         "time a question (EXTRAPOLATED)",
         "from",
         "taken to grow with dimension and",
@@ -126,7 +126,7 @@ def lab_html(
     title = f"recall at {k} against milliseconds a question"
     parts = [
         f"<p>{soft(told)}</p>",
-        f"<figure style='margin:1em 0'>{still(recall_against_time(measured, k), title=title)}</figure>",
+        f"<figure style='margin:1em 0;overflow-x:auto'>{still(recall_against_time(measured, k), title=title)}</figure>",
     ]
     parts += [measured_table(measured, k), problems_html(problems)]
     parts += [f"<h4>Plan for {count:,} passages (extrapolation)</h4>", plan_html(planned, count, dimension)]

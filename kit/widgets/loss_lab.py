@@ -15,7 +15,6 @@ import numpy as np
 
 from kit.losses import LOSSES
 from kit.types import KitError
-from kit.widgets.exact_slider import exact_slider
 from kit.widgets.explorer import Explorer, labelled_choice, labelled_slider, throttled
 from kit.widgets.figure_view import FigureView
 from kit.widgets.loss_bench import LossBench, benches, with_scores
@@ -23,7 +22,6 @@ from kit.widgets.loss_gradients import OPTIMISERS, checked_loss
 from kit.widgets.loss_pages import export_html, sentences_html, still_html
 from kit.widgets.loss_pictures import compared_figure, gradient_figure, losses_html, path_figure, told
 from kit.widgets.loss_views import COMPARED, PRESETS, VIEWS, gradient, path, paths
-from kit.widgets.own_keys import ROOT, OwnKeys
 from kit.widgets.score_sliders import ScoreSliders, bounds_of
 
 if TYPE_CHECKING:
@@ -60,12 +58,12 @@ class LossLab(Explorer):
         self._held = False
         self.controls = _controls(list(self._benches), compared)
         self.sliders = ScoreSliders(self._bench.labels, self._bench.teacher, self._bench.student)
-        self._pictures = {name: FigureView() for name in ("gradient", "compared", "path")}
+        widths = {"gradient": 660, "compared": 660, "path": 440}
+        self._pictures = {name: FigureView(least_width=width) for name, width in widths.items()}
         self._note, self._told, self._losses = (ipywidgets.HTML() for _ in range(3))
         names = ("one step", "all steps", "to the start")
         self._buttons = {name: ipywidgets.Button(description=name) for name in names}
-        super().__init__("Loss lab", [*self._parts(), OwnKeys()])
-        self.add_class(ROOT)
+        super().__init__("Loss lab", self._parts())
         self._wire()
         self._restart()
 
@@ -241,10 +239,10 @@ def _controls(questions: list[str], compared: Sequence[str]) -> dict[str, Any]:
         "question": labelled_choice("question", questions),
         "preset": labelled_choice("start from", list(PRESETS)),
         "loss": labelled_choice("loss", list(LOSSES), "kl"),
-        "teacher_temperature": exact_slider("teacher temp.", 0.01, 100.0, 1.0),
-        "temperature": exact_slider("student temp.", 0.01, 100.0, 1.0),
+        "teacher_temperature": labelled_slider("teacher temp.", 0.01, 100.0, 0.05, 1.0, log=True),
+        "temperature": labelled_slider("student temp.", 0.01, 100.0, 0.05, 1.0, log=True),
         "optimiser": labelled_choice("optimiser", list(OPTIMISERS)),
-        "rate": exact_slider("rate", 0.001, 100.0, 1.0),
+        "rate": labelled_slider("rate", 0.001, 100.0, 0.05, 1.0, log=True),
         "steps": labelled_slider("steps", 1, 200, 1, 20),
         "view": labelled_choice("show", list(VIEWS)),
         "compared": ipywidgets.SelectMultiple(

@@ -59,4 +59,4 @@ def export_html(bench: LossBench, given: LossBench, losses: Sequence[str], view:
 
 
 def _picture(figure: go.Figure, title: str) -> str:
-    return f"<figure>{still(figure, width=860, title=title)}</figure>"
+    return f'<figure style="margin:1em 0;overflow-x:auto">{still(figure, width=860, title=title)}</figure>'

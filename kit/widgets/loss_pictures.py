@@ -72,7 +72,7 @@ def compared_figure(bench: LossBench, after: Mapping[str, Descent], view: str) -
                 "customdata": _names(bench, rows),
                 "hovertemplate": "%{customdata}: %{x:.4g}<extra>" + name + "</extra>",
             })  # fmt: skip
-        span += [] if one.ran_away else [*start[rows], *end[rows]]
+        span += [*start[rows], *([] if grown(one) else end[rows])]  # else those that run off would flatten all others
     low, high = float(min(span)), float(max(span))
     room = 0.06 * ((high - low) or 1.0)
     titles = [f"{loss}: {_number(one.losses[0])} → {_number(one.losses[-1])}" for loss, one in after.items()]
@@ -136,10 +136,16 @@ def told(bench: LossBench, after: Mapping[str, Descent]) -> list[str]:
     lines = [f"{bench.loss} = {_number(at.value)}. A step goes against the gradient."]
     if not takes_temperature(bench.loss):
         lines.append(f"{bench.loss} takes no temperature: it compares the scores as they are.")
-    away = [loss for loss, one in after.items() if one.ran_away]
+    away = [loss for loss, one in after.items() if grown(one)]
     if away:
-        lines.append(f"The steps under {', '.join(away)} ran away: take a smaller rate.")
+        lines.append(f"Under {', '.join(away)} the loss has grown: the steps are too long, take a smaller rate.")
     return lines
+
+
+def grown(path: Descent) -> bool:
+    """Whether the steps went wrong: the loss ended higher than it began, or a score passed a million."""
+    first, last = path.losses[0], path.losses[-1]
+    return path.ran_away or not last <= first + 1e-6 * (1 + abs(first))
 
 
 def _layout(titles: Sequence[str], spans: Sequence[tuple[float, float]], bench: LossBench) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def _layout(titles: Sequence[str], spans: Sequence[tuple[float, float]], bench: 
         axis = "" if number == 0 else str(number + 1)
         layout[f"xaxis{axis}"] = {
             **x, "domain": [left, left + wide], "anchor": f"y{axis}", "range": list(span), "nticks": 4,
-            "tickformat": "~g", "zeroline": True, "zerolinecolor": GRID, "zerolinewidth": 2,
+            "tickformat": ".3~g", "tickangle": 0, "zeroline": True, "zerolinecolor": GRID, "zerolinewidth": 2,
         }  # fmt: skip
         layout[f"yaxis{axis}"] = {
             **y, **ticks, "domain": [max(0.0, upper - high), upper], "anchor": f"x{axis}",

@@ -14,6 +14,9 @@ from kit.plots.style import SERIES, nth, written
 from kit.types import Passage, ScoreTable
 from kit.widgets.passage_list import how_changed
 
+IN_FULL = 20  # passages a column; of a longer one the first so many begin their texts, the others have titles alone
+BEGINNING = 80  # characters
+
 
 def letters_of(ids: Sequence[str]) -> dict[str, str]:
     """A letter for each passage, in their order: A ... Z, then AA ...
@@ -46,32 +49,41 @@ def columns_html(
 ) -> str:
     """One column a retriever, with its passages best first: score, letter, star, title, text (to unfold).
 
-    `found` holds a table of one question for each retriever.
+    `found` holds a table of one question for each retriever. Where one found more than 20 passages, only the first 20
+    have a text, and of that the beginning: all would be too much for a click.
     """
     rows = {name: table.passages_of(table.question_ids[0]) for name, table in found.items()}
+    many = max(map(len, rows.values()), default=0) > IN_FULL
     columns = []
     for name, ids in rows.items():
         scores = found[name].values[0].tolist()
         others = {other: there for other, there in rows.items() if other != name}
-        items = [
-            _found_html(corpus[i], score, letters[i], answers, [n for n, there in others.items() if i in there])
-            for i, score in zip(ids, scores, strict=False)
-        ]
-        listed = f'<ol style="margin:0;padding-left:1.6em">{"".join(items)}</ol>' if items else soft("nothing found")
+        items = []
+        for place, (i, score) in enumerate(zip(ids, scores, strict=False)):
+            also = [other for other, there in others.items() if i in there]
+            line = _line_html(corpus[i], score, letters[i], answers, also)
+            items.append(line if many and place >= IN_FULL else _unfolding(line, corpus[i], also, cut=many))
+        listed = "".join(f'<li style="margin:.15em 0">{item}</li>' for item in items)
+        listed = f'<ol style="margin:0;padding-left:2em">{listed}</ol>' if items else soft("nothing found")
         columns.append(f'<section style="min-width:0"><b>{escape(name)}</b>{listed}</section>')
     grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(17rem,100%),1fr));gap:.4rem 1.2rem"
     return f'<div style="{grid};line-height:1.45">{"".join(columns)}</div>'
 
 
-def _found_html(passage: Passage, score: float, letter: str, answers: Sequence[str], also: Sequence[str]) -> str:
+def _line_html(passage: Passage, score: float, letter: str, answers: Sequence[str], also: Sequence[str]) -> str:
     star = "★ " if gold_of([passage], answers)[0] else ""
     told = f"also in {', '.join(also)}" if also else ""
     rated = f'<span style="opacity:.75" title="{escape(told)}">{written(score)}</span>'
+    return f"{badge(letter, shared=bool(also))} {star}{escape(passage.title or passage.id)} {rated}"
+
+
+def _unfolding(line: str, passage: Passage, also: Sequence[str], *, cut: bool) -> str:
+    """A line that unfolds to the passage's text, or to its beginning."""
+    text = f"{passage.text[:BEGINNING]}…" if cut and len(passage.text) > BEGINNING else passage.text
+    more = soft(f"[{passage.id}]" + (f" also in {', '.join(also)}" if also else ""))
     return (
-        f'<li style="margin:.15em 0"><details><summary style="cursor:pointer">{badge(letter, shared=bool(also))} {star}'
-        f"{escape(passage.title or passage.id)} {rated}"
-        f'</summary><div style="margin:.1em 0 .4em .3em">{escape(passage.text)} {soft(f"[{passage.id}] {told}")}</div>'
-        "</details></li>"
+        f'<details><summary style="cursor:pointer">{line}</summary>'
+        f'<div style="margin:.1em 0 .4em .3em">{escape(text)} {more}</div></details>'
     )
 
 

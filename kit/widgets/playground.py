@@ -18,11 +18,14 @@ from kit.types import KitError, Passage, Question
 from kit.widgets import passage_list
 from kit.widgets.explorer import Explorer
 from kit.widgets.figure_view import FigureView
+from kit.widgets.packed_html import PackedHtml
 from kit.widgets.passage_columns import columns_html, gold_of
 from kit.widgets.passage_reading import ASKED, PassageReading, check_reader, read_passages
 from kit.widgets.playground_controls import OWN_WORDS, TYPED, add_options, arranged, listed, make_controls
 from kit.widgets.reading_desk import Desk, Retriever, asked, desk_html
 from kit.widgets.reading_views import answer_html, reading_figure, reading_table, truth_html
+
+LONG = ("found", "numbers")  # of what is told: many texts, a row for each passage
 
 
 class Playground(Explorer):
@@ -52,8 +55,13 @@ class Playground(Explorer):
         self._held, self.desk = False, Desk()
         self.controls = make_controls(questions, list(retrievers), k)
         heights = {"found": "0", "status": "0", "answer": "4.4em", "truth": "5.5em", "numbers": "0"}
-        self._told = {name: ipywidgets.HTML(layout={"min_height": h}) for name, h in heights.items()}
-        self._picture = FigureView(label="Attention score and leave-one-out effect of each passage read")
+        self._told = {
+            name: (PackedHtml if name in LONG else ipywidgets.HTML)(layout={"min_height": height})
+            for name, height in heights.items()
+        }
+        self._picture = FigureView(
+            label="Attention score and leave-one-out effect of each passage read", least_width=520
+        )
         self._picture.on_click(lambda trace, point: self._clicked(trace, point))
         super().__init__("Playground: retrieve, read, change", arranged(self.controls, self._told, self._picture))
         self._wire()

@@ -15,6 +15,7 @@ from kit.widgets.reading_desk import Desk
 
 MOST = 20  # passages on the slider, unless more are asked for
 LISTED = 500  # questions in the list: more would cost the page
+ADDABLE = 30  # found passages in the list of what can be added
 OWN_WORDS = "\0own"  # the choice that is not a passage's id
 TYPED = ""  # the choice that is not a question of the list
 WIDE = {"width": "auto", "max_width": "60em"}
@@ -96,14 +97,14 @@ def listed(number: int, passage: Passage, letter: str, star: bool, corpus: Mappi
 
 
 def add_options(desk: Desk, corpus: Mapping[str, Passage], letters: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What can be added: a passage of one's own, and those that were found and are not on the list."""
+    """What can be added: a passage of one's own, and the first 30 that were found and are not on the list."""
     there = {passage.id for passage in desk.passages}
     options = [("a passage with the title and text above", OWN_WORDS)]
-    for passage_id, letter in letters.items():
-        if passage_id in corpus and passage_id not in there:
-            passage = corpus[passage_id]
-            text = passage.text if len(passage.text) <= 3 * LABEL else passage.text[: 3 * LABEL] + "…"
-            options.append((f"{letter} {passage.title or passage.id}: {text}", passage_id))
+    others = [passage_id for passage_id in letters if passage_id in corpus and passage_id not in there]
+    for passage_id in others[:ADDABLE]:
+        passage = corpus[passage_id]
+        text = passage.text if len(passage.text) <= 3 * LABEL else passage.text[: 3 * LABEL] + "…"
+        options.append((f"{letters[passage_id]} {passage.title or passage.id}: {text}", passage_id))
     return options
 
 

@@ -101,7 +101,7 @@ def desk_html(desk: Desk, corpus: Mapping[str, Passage]) -> str:
         parts.append(answer_html(desk.reading, **views))
         if desk.passages:
             title = "attention score and leave-one-out effect of each passage"
-            parts += [f"<figure style='margin:1em 0'>{still(figure, title=title)}</figure>"]
+            parts += [f"<figure style='margin:1em 0;overflow-x:auto'>{still(figure, title=title)}</figure>"]
             parts += [truth_html(desk.reading, letters), reading_table(desk.reading, **views, letters=letters)]
     else:
         parts.append("<p>Not read yet.</p>")

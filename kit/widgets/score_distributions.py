@@ -14,10 +14,8 @@ import ipywidgets
 from kit.losses import LOSSES
 from kit.plots.style import LABEL
 from kit.types import KitError, Passage, Question, ScoreTable
-from kit.widgets.exact_slider import exact_slider
-from kit.widgets.explorer import Explorer, labelled_choice, throttled
+from kit.widgets.explorer import Explorer, labelled_choice, labelled_slider, throttled
 from kit.widgets.figure_view import FigureView
-from kit.widgets.own_keys import ROOT, OwnKeys
 from kit.widgets.score_pages import export_html, sentences_html, still_html
 from kit.widgets.score_pictures import gradient_figure, heading, margin_figure, numbers_html, table_figure, told
 from kit.widgets.score_views import AlignedScores, ScoreChoice, aligned_scores, named, numbers
@@ -63,8 +61,7 @@ class ScoreDistributions(Explorer):
         self._tables = [FigureView() for _ in names]
         self._margins, self._gradient = FigureView(), FigureView()
         self._told, self._numbers = ipywidgets.HTML(), ipywidgets.HTML()
-        super().__init__("Score distributions", [*self._parts(), OwnKeys()])
-        self.add_class(ROOT)
+        super().__init__("Score distributions", self._parts())
         later = throttled(self._refresh)
         for control in self.controls.values():
             control.observe(lambda change: None if self._held else later(), "value")
@@ -164,8 +161,8 @@ def _controls(names: list[str], questions: Sequence[Question], teacher: str, stu
         "show": labelled_choice("show", ["scores", "shares"]),
         "teacher": labelled_choice("teacher", names, teacher),
         "student": labelled_choice("student", names, student),
-        "teacher_temperature": exact_slider("teacher temp.", LOWEST, HIGHEST, 1.0),
-        "temperature": exact_slider("student temp.", LOWEST, HIGHEST, 1.0),
+        "teacher_temperature": labelled_slider("teacher temp.", LOWEST, HIGHEST, 0.05, 1.0, log=True),
+        "temperature": labelled_slider("student temp.", LOWEST, HIGHEST, 0.05, 1.0, log=True),
         "loss": labelled_choice("loss", list(LOSSES), "kl"),
     }
 

@@ -74,4 +74,4 @@ def _margins(scores: AlignedScores, choice: ScoreChoice) -> str:
 
 
 def _picture(figure: go.Figure, title: str) -> str:
-    return f"<figure>{still(figure, width=440, title=title)}</figure>"
+    return f'<figure style="margin:1em 0;overflow-x:auto">{still(figure, width=440, title=title)}</figure>'

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from kit.plots import passage_bars, score_distributions
-from kit.plots.style import DASHES, GOLD, OTHER, SERIES, STRIPES, SYMBOLS, empty_figure, nth, short
+from kit.plots.style import DASHES, GOLD, OTHER, SERIES, STRIPES, SYMBOLS, empty_figure, nth, short, written
 from kit.widgets.captioned_table import captioned_table
 from kit.widgets.loss_gradients import takes_temperature
 from kit.widgets.score_views import (
@@ -27,6 +27,7 @@ from kit.widgets.score_views import (
 
 SHOWN = 20  # passages of one question: more bars would not be read
 POINTS = 200  # of a curve over questions
+ROUNDING = 1e-7  # of scores that were kept as float32: a smaller gradient is none
 HEADER = (
     "table", "scored", "entropy (nats)", "margin / T", "gold on top", "Kendall", "Spearman", "top-5 overlap", "loss",
 )  # fmt: skip
@@ -46,8 +47,9 @@ def table_figure(scores: AlignedScores, choice: ScoreChoice, name: str) -> go.Fi
         values[row, cells], labels(scores, choice), scores.gold[row, cells], from_lowest=choice.show == "scores",
         name="score" if choice.show == "scores" else f"share at temperature {temperature:.3g}",
     )  # fmt: skip
-    return figure.update_layout(title={"text": escape(heading(scores, choice, name)), "font": {"size": 14}, "x": 0.5},
-                                margin_t=70)  # fmt: skip
+    return figure.update_layout(title={"text": escape(heading(scores, choice, name)), "font": {"size": 14}, "x": 0.5,
+                                       "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 6}},
+                                margin_t=84)  # fmt: skip
 
 
 def heading(scores: AlignedScores, choice: ScoreChoice, name: str) -> str:
@@ -109,8 +111,9 @@ def gradient_figure(scores: AlignedScores, choice: ScoreChoice) -> go.Figure:
         figure = passage_bars(at.gradient[0, cells], labels(scores, choice), gold, name=title)
         low, high = min(0.0, *at.gradient[0, cells]), max(0.0, *at.gradient[0, cells])
         room = 0.3 * ((high - low) or 1.0)  # for the numbers beside the bars, on both sides
-        return figure.update_xaxes(range=[low - 1.3 * room * bool(low < 0), high + room])
+        return figure.update_xaxes(range=[low - 1.3 * room * bool(low < 0), high + room], nticks=5)
     means = gradient_by_rank(scores, choice)
+    means[np.abs(means) < ROUNDING] = 0.0
     figure, places = empty_figure(height=340), list(range(1, means.shape[1] + 1))
     for kind, name, colour in ((0, "★ gold passages", GOLD), (1, "other passages", OTHER)):
         known = ~np.isnan(means[kind])
@@ -121,7 +124,7 @@ def gradient_figure(scores: AlignedScores, choice: ScoreChoice) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(barmode="group", bargap=0.25)
     figure.update_xaxes(title_text="place in the teacher's order", dtick=1 if len(places) <= 25 else 10)
-    return figure.update_yaxes(title_text=f"mean {title}")
+    return figure.update_yaxes(title_text=f"mean {title}", exponentformat="power")
 
 
 def numbers_html(scores: AlignedScores, choice: ScoreChoice) -> str:
@@ -177,7 +180,8 @@ def _nothing(text: str) -> go.Figure:
 
 
 def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.3g}".replace("-", "−")
+    """Three digits; what is left by rounding (below 1e-9) is 0."""
+    return "–" if np.isnan(value) else written(value if abs(value) > 1e-9 else 0.0)
 
 
 def _percent(value: float) -> str:

@@ -93,7 +93,7 @@ class TrainingView(Explorer):
             took = time.monotonic() - begin
             self._table_again = seconds + took / TABLE_SHARE
         curves = still(training_figure(losses, evaluations), title=f"training: {self.text}")
-        self._pictures = f"<p>{escape(self.text)}</p><div>{curves}</div><div>{self._spread}</div>"
+        self._pictures = f"<p>{escape(self.text)}</p>{_scrolled(curves)}{_scrolled(self._spread)}"
         self._page.value = self._pictures
         self._drawn = seconds
 
@@ -120,3 +120,8 @@ class TrainingView(Explorer):
         name = uuid4().hex
         self._shown.append(name)
         display(self._repr_mimebundle_(), raw=True, display_id=name)
+
+
+def _scrolled(picture: str) -> str:
+    """A picture that a narrow page moves sideways within itself."""
+    return f'<div style="overflow-x:auto">{picture}</div>' if picture else ""

@@ -6,9 +6,12 @@ const SHELF = "__kit_plotly__"; // one promise a page
 const AGAIN = 8000; // ms: the view that asked may have been removed before the answer came
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]] };
 
-async function unpack(buffer) {
-  const stream = new Blob([buffer]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const source = await new Response(stream).text();
+function unpacked(buffer) {
+  return new Response(new Blob([buffer]).stream().pipeThrough(new DecompressionStream("gzip")));
+}
+
+async function load(buffer) {
+  const source = await unpacked(buffer).text();
   const module = { exports: {} };
   // As a CommonJS module: pages with an AMD loader (Voila) would otherwise give it to that, and to nobody here.
   new Function("module", "exports", "define", source)(module, module.exports, undefined);
@@ -28,7 +31,7 @@ function plotly(model) {
     if (message.kind !== ASK) return;
     model.off("msg:custom", receive);
     clearInterval(timer);
-    if (!shelf.done) unpack(buffers[0]).then(shelf.resolve, shelf.reject);
+    if (!shelf.done) load(buffers[0]).then(shelf.resolve, shelf.reject);
   };
   const ask = () => (shelf.done ? clearInterval(timer) : model.send({ kind: ASK }));
   const timer = setInterval(ask, AGAIN);
@@ -50,28 +53,38 @@ function clicked(model, event) {
   if (point) model.send({ kind: "click", trace: point.curveNumber, point: numberOf(point) });
 }
 
-// A fixed height: nothing jumps between two pictures.
-const heightOf = (layout) => `${layout?.height ?? 400}px`;
-
+// A figure is unpacked aside, and another may have come meanwhile: the last one is drawn.
 async function draw(Plotly, model, box) {
-  const figure = structuredClone(model.get("_figure")); // plotly writes into what it is given
+  let packed, figure;
+  do {
+    packed = model.get("_packed");
+    figure = packed.byteLength ? await unpacked(packed).json() : {};
+  } while (packed !== model.get("_packed"));
   const layout = { dragmode: false, ...figure.layout, autosize: true };
-  box.style.height = heightOf(layout);
+  box.style.height = `${model.get("_height")}px`;
   await Plotly.react(box, figure.data ?? [], layout, CONFIG);
 }
 
-function render({ model, el }) {
+// A fixed height: nothing jumps between two pictures. On a narrow page the picture scrolls, not the page.
+function boxIn(model, el) {
   const box = document.createElement("div");
   box.className = "kit-figure";
   box.setAttribute("role", "img");
+  box.style.height = `${model.get("_height")}px`;
+  box.style.minWidth = `${model.get("_least_width")}px`;
+  el.style.overflow = "auto hidden";
+  el.append(box);
+  return box;
+}
+
+function render({ model, el }) {
+  const box = boxIn(model, el);
   const name = () => box.setAttribute("aria-label", model.get("label") || "plot");
-  box.style.height = heightOf(model.get("_figure").layout);
   let shown = null; // plotly, once it is here and the view still is
   let gone = false;
   const wait = () => shown || (box.innerHTML = model.get("_still") || "The plot is drawn when the kernel answers.");
   wait();
   name();
-  el.appendChild(box);
   const change = () => shown && draw(shown, model, box);
   plotly(model)
     .then(async (Plotly) => {
@@ -83,16 +96,17 @@ function render({ model, el }) {
       box.on("plotly_click", (event) => clicked(model, event));
     })
     .catch((error) => (box.textContent = `The plot cannot be drawn: ${error}`));
-  model.on("change:_figure", change);
+  model.on("change:_packed", change);
   model.on("change:_still", wait);
   model.on("change:label", name);
   // A view that is made hidden (a closed tab, a folded cell) has no width yet.
-  const watch = new ResizeObserver(() => shown && box.clientWidth && shown.Plots.resize(box));
+  const drawn = () => box.classList.contains("js-plotly-plot");
+  const watch = new ResizeObserver(() => shown && drawn() && box.clientWidth && shown.Plots.resize(box));
   watch.observe(el);
   return () => {
     gone = true;
     watch.disconnect();
-    model.off("change:_figure", change);
+    model.off("change:_packed", change);
     model.off("change:_still", wait);
     model.off("change:label", name);
     if (shown) shown.purge(box);

@@ -1,0 +1,211 @@
+"""What a click sends to the page: at most 25 kB in all, for each explorer, at toy size and with 100 passages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import ipywidgets
+import numpy as np
+import pytest
+import torch
+
+import kit
+from kit.train import Training
+from kit.types import Passage, Question, ScoreTable
+from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, ScoreDistributions, TrainingView
+from kit.widgets import attention_explorer as explorer_module
+from kit.widgets.attention_look import Answered, Look
+from kit.widgets.explorer import Explorer
+from kit.widgets.figure_view import FigureView
+from kit.widgets.index_measures import Measured
+
+A_CLICK = 25_000  # bytes
+
+
+@contextmanager
+def sent() -> Iterator[list[int]]:
+    """The sizes of all messages that widgets send meanwhile."""
+    sizes: list[int] = []
+
+    def count(self: ipywidgets.Widget, message: dict, buffers: Sequence[bytes] | None = None) -> None:
+        sizes.append(len(json.dumps(message, default=str).encode()) + sum(map(len, buffers or ())))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ipywidgets.Widget, "_send", count)
+        yield sizes
+
+
+def bytes_of(explorer: Explorer, click: Callable[[], object]) -> int:
+    """All that a click sends to a page that has drawn the pictures before."""
+    for view in pictures_in(explorer):
+        view._receive(view, {"kind": "drawn"}, [])
+    with sent() as sizes:
+        click()
+    return sum(sizes)
+
+
+def pictures_in(box: ipywidgets.Box) -> Iterator[FigureView]:
+    for child in box.children:
+        if isinstance(child, FigureView):
+            yield child
+        elif isinstance(child, ipywidgets.Box):
+            yield from pictures_in(child)
+
+
+def texts(count: int, words: int = 100) -> dict[str, Passage]:
+    """Passages of 100 words from 2,000 drawn ones: they compress about as little as English does."""
+    drawn = np.random.default_rng(0)
+    letters = list("eeeetttaaaooinshrdlucmwfgypbvk")
+    pool = ["".join(drawn.choice(letters, drawn.integers(2, 9))) for _ in range(2000)]
+    made = (" ".join(drawn.choice(pool, words)) for _ in range(count))
+    return {f"p{n}": Passage(f"p{n}", f"The title of passage {n}", text) for n, text in enumerate(made)}
+
+
+def tables(names: Sequence[str], questions: Sequence[Question], ids: Sequence[str]) -> dict[str, ScoreTable]:
+    drawn = np.random.default_rng(1)
+    asked = [question.id for question in questions]
+    return {
+        name: ScoreTable(name, asked, [list(ids)] * len(asked), drawn.normal(size=(len(asked), len(ids))))
+        for name in names
+    }
+
+
+def asked(count: int) -> list[Question]:
+    return [Question(f"q{n}", f"Which is the number {n} of all that there are?", ("fox jumps",)) for n in range(count)]
+
+
+@pytest.mark.parametrize("k", [10, 100])
+def test_score_distributions(k):
+    questions, corpus = asked(200), texts(k)
+    names = ("teacher", "student before", "round 1", "student after")
+    gold = {question.id: {f"p{n % k}"} for n, question in enumerate(questions)}
+    explorer = ScoreDistributions(tables(names, questions, list(corpus)), questions, corpus, gold=gold)
+    clicks = {
+        "a question": lambda: explorer.choose(question="q3"),
+        "shares": lambda: explorer.choose(show="shares"),
+        "a loss": lambda: explorer.choose(loss="ranknet"),
+        "a temperature": lambda: explorer.choose(teacher_temperature=3.7),
+        "all questions": lambda: explorer.choose(question=None),
+        "another teacher": lambda: explorer.choose(teacher="round 1"),
+    }
+    took = {name: bytes_of(explorer, click) for name, click in clicks.items()}
+    print(k, took)
+    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
+
+
+@pytest.mark.parametrize("k", [5, 12])  # 12 are the most that it takes
+def test_loss_lab(k):
+    questions, corpus = asked(3), texts(k)
+    scores = tables(("teacher", "student"), questions, list(corpus))
+    lab = LossLab(scores["teacher"], scores["student"], losses=list(kit.losses.LOSSES))
+    clicks = {
+        "one step": lab.step,
+        "a slider": lambda: setattr(lab.sliders, "scores", [2.25] * k),
+        "a loss": lambda: setattr(lab, "loss", "ranknet"),
+        "a preset": lambda: lab.choose(preset="order reversed"),
+        "a question": lambda: lab.choose(question="q2"),
+    }
+    took = {name: bytes_of(lab, click) for name, click in clicks.items()}
+    print(k, took)
+    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
+
+
+class Found:
+    """A retriever that finds passages from a place on, for each question another."""
+
+    def __init__(self, ids: Sequence[str], start: int) -> None:
+        self.ids, self.start = list(ids), start
+
+    def retrieve(self, questions: Sequence[Question], k: int) -> ScoreTable:
+        rows = {}
+        for question in questions:
+            start = (self.start + len(question.text)) % len(self.ids)
+            ids = [*self.ids[start:], *self.ids[:start]][:k]
+            rows[question.id] = [(i, float(-n)) for n, i in enumerate(ids)]
+        return ScoreTable.from_rows("found", rows)
+
+
+@pytest.mark.parametrize("k", [5, 20, 100])
+def test_playground(k, small_reader):
+    corpus = texts(2 * k)
+    retrievers = {name: Found(list(corpus), start) for name, start in (("BM25", 0), ("before", 3), ("after", k // 2))}
+    playground = Playground(corpus, retrievers, small_reader, questions=asked(9), k=k)
+    clicks = {
+        "a question": lambda: playground.ask("What else is there to be known?"),
+        "drop": lambda: playground.drop(2),
+        "edit": lambda: playground.edit(0, "A fox is here."),
+        "another retriever": lambda: playground.read_from("after"),
+    }
+    took = {name: bytes_of(playground, click) for name, click in clicks.items()}
+    print(k, took)
+    playground.close()
+    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
+
+
+@pytest.mark.parametrize("count", [4, 40])
+def test_index_lab(count):
+    vectors = np.random.default_rng(0).normal(size=(300, 16)).astype("f4")
+    lab = IndexLab(vectors, vectors[:20], specs=("Flat", "SQ8"), k=5)
+    lab.measured = [
+        Measured(
+            f"IVF{2 ** (n // 5)},Flat", "nprobe", 2 ** (n % 5), 0.5 + n / 100, 1.0 + n, 10_000 * n, 0.1, 8, 300, 16
+        )
+        for n in range(1, count + 1)
+    ]
+    clicks = {
+        "an index is measured": lab._show,
+        "a plan": lambda: setattr(lab.controls["count"], "value", 1_000_000),
+        "a recall": lambda: setattr(lab.controls["least_recall"], "value", 0.5),
+    }
+    took = {name: bytes_of(lab, click) for name, click in clicks.items()}
+    print(count, took)
+    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
+
+
+def test_training_view_redraws_in_few_bytes():
+    drawn = np.random.default_rng(0)
+    values, gold = drawn.normal(size=(200, 100)), drawn.random((200, 100)) < 0.02
+    view = TrainingView(every=0.2, table=lambda: ({"teacher": values, "student": values + 1}, gold), display=False)
+    rows = [{"step": n, "loss": float(drawn.random()), "rate": 1e-3} for n in range(1, 20_001)]
+    told = [{"step": 500 * n, "recall@1": 0.3, "recall@5": 0.6} for n in range(1, 41)]
+    took = bytes_of(view, lambda: view(Training(losses=rows, evaluations=told)))
+    print(took)
+    assert 0 < took <= 2 * A_CLICK  # two pictures, not a click
+
+
+def large_look(passages: int, layers: int, heads: int) -> Look:
+    torch.manual_seed(0)
+    cells = torch.randn(1, layers, heads, passages, 250).half().expand(3, -1, -1, -1, -1)
+    words = [f"word{n}" for n in range(3000)]
+    tokens = tuple(tuple(words[place] for place in row) for row in torch.randint(3000, (passages, 250)).tolist())
+    said = Answered("a b", ("a", "b", "</s>"), torch.arange(3), cells, torch.zeros(3, layers, heads))
+    return Look(
+        Question("q", "what is it", ("yes",)), tuple(texts(passages).values()), tokens,
+        torch.ones(passages, 250, dtype=torch.bool), 8, torch.ones(layers, heads, passages, 250).half(),
+        {"generated": said},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("passages", "layers", "heads"), [(5, 2, 4), (100, 24, 16)])
+def test_attention_explorer(monkeypatch, passages, layers, heads):
+    look = large_look(passages, layers, heads)
+    monkeypatch.setattr(explorer_module, "look_at", lambda reader, question, passages: look)
+    table = tables(["BM25"], [look.question], [passage.id for passage in look.passages])["BM25"]
+    explorer = AttentionExplorer(None, look.question, texts(passages), table)
+    kept = explorer._view.page["parts"]
+    took = {}
+    for change in (
+        {"layer": 1, "head": 2},
+        {"kind": "probabilities"},
+        {"passage": look.passages[-1].id},
+        {"answer": 1},
+    ):
+        choice = replace(explorer.choice, **change)
+        keys = [key for key in explorer_module.first_pieces(look, choice, 0) if key not in dict(kept)]
+        if keys:
+            took[str(change)] = bytes_of(explorer, lambda keys=keys: explorer._receive(None, {"want": keys}, []))
+    print(passages, took)
+    assert took and min(took.values()) > 0 and max(took.values()) <= A_CLICK
