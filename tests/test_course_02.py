@@ -58,7 +58,7 @@ def test_mrr_passes_the_right_one():
         (lambda ranks, depth: (1 / ranks).mean(), "beyond 3"),
         (lambda ranks, depth: (1 / ranks[ranks <= depth]).mean(), "count, with 0"),
         (lambda ranks, depth: 1 / ranks[ranks <= depth].mean(), "1 over the mean rank"),
-        (lambda ranks, depth: 1 / ranks.mean(), "if one question is lost"),
+        (lambda ranks, depth: 1 / ranks.mean(), "when a question is lost"),
         (lambda ranks, depth: np.where(ranks < depth + (depth == 3), 1 / ranks, 0.0).mean(), "at depth 4"),
         (lambda ranks, depth: 7.0, "was wanted"),
     ],

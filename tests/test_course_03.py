@@ -97,6 +97,7 @@ def test_the_right_cost_passes():
     [
         (lambda k, t, d, apart: None, "fill in the TODO"),
         (lambda k, t, d, apart: "12", "Return a number"),
+        (lambda k, t, d, apart: 0, "fill in the TODO"),
         (lambda k, t, d, apart: encoder_cost(k, t, d, True), "cost the same"),
         (lambda k, t, d, apart: encoder_cost(k, t, d, not apart), "wrong way round"),
         (lambda k, t, d, apart: encoder_cost(k, t, d, apart) - 12 * d * d * k * t, "forgot the 12 width^2"),

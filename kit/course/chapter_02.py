@@ -55,7 +55,9 @@ def check_mrr(my_mrr: Callable[[np.ndarray, int], float]) -> Verdict:
     if _near(mine, 1 / np.mean([1.0, 2.0])):
         return not_yet("the mean of 1/rank is wanted, not 1 over the mean rank.")
     if _near(mine, 0):
-        return not_yet("0 is what 1 over the mean rank gives, if one question is lost (or the TODO): average 1/rank.")
+        return not_yet(
+            "it is 0. Is the TODO still there? 1 over the mean rank is 0, too, when a question is lost: average 1/rank."
+        )
     return not_yet(f"(1 + 1/2 + 0 + 0) / 4 = 0.375 was wanted, not {float(mine):.4f}.")
 
 

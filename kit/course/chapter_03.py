@@ -120,6 +120,8 @@ def _cost(passages: int, tokens: int, width: int, apart: bool) -> int:
 
 
 def _cost_mistake(given: list[Any], cases: list[tuple[int, int, int, bool]]) -> str:
+    if not any(given):
+        return "Your count is 0: fill in the TODO."
     if given[0] == given[1]:
         return "Apart and together cost the same in your count: apart, a token sees only its own passage's tokens."
     if given[:2] == [_cost(*cases[1]), _cost(*cases[0])]:
