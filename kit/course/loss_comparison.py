@@ -85,7 +85,8 @@ def noisy_reader(reader: FiDReader, noise: float, seed: int = 0) -> FiDReader:
     with torch.no_grad():
         for name, weight in worse.named_parameters():
             if weight.ndim == 2 and "shared" not in name:
-                weight.add_(noise * weight.std() * torch.randn(weight.shape, generator=generator))
+                drawn = torch.randn(weight.shape, generator=generator)  # on the CPU: the same on any device
+                weight.add_(noise * weight.std() * drawn.to(weight))
     return worse
 
 
