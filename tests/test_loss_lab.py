@@ -86,8 +86,8 @@ def test_steps_that_run_away_end_early_and_it_is_said():
 
 
 def test_a_loss_that_grows_is_said_and_does_not_flatten_the_others():
-    one = bench(loss="mse", rate=4.0, steps=6)
-    after = {"mse": path(one), "kl": path(one, "kl")}
+    one = bench(loss="mse", rate=8.0, steps=6)  # the error is multiplied by 1 - 8 x 2 / 5 at each step
+    after = {"mse": path(one), "kl": path(bench(steps=6), "kl")}
     assert after["mse"].losses[-1] > 100 * after["mse"].losses[0] and not after["mse"].ran_away
     assert "Under mse the loss has grown" in " ".join(told(one, after))
     low, high = compared_figure(one, after, "scores").layout.xaxis.range

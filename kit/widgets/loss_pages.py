@@ -17,7 +17,7 @@ from kit.widgets.loss_views import PRESETS, path, paths
 from kit.widgets.score_pages import sentences_html
 from kit.widgets.switched_panes import switched_panes
 
-MOST_LOSSES = 7  # of an exported page: with 12 passages and every preset more would pass 1 MB
+MOST_LOSSES = 6  # of an exported page: with 12 passages and every preset more would pass 1 MB
 
 
 def still_html(bench: LossBench, losses: Sequence[str], view: str) -> str:
@@ -36,7 +36,7 @@ def still_html(bench: LossBench, losses: Sequence[str], view: str) -> str:
 def export_html(bench: LossBench, given: LossBench, losses: Sequence[str], view: str) -> str:
     """The present state and every preset of the scores `given`, and for each loss the way of the scores, to switch.
 
-    The present loss and the first of those compared: at most 7.
+    The present loss and the first of those compared: at most 6.
     """
     starts = {"as it is now": ("", bench)}
     starts |= {name: (preset.note, preset.made(given)) for name, preset in PRESETS.items()}

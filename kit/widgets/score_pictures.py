@@ -47,9 +47,16 @@ def table_figure(scores: AlignedScores, choice: ScoreChoice, name: str) -> go.Fi
         values[row, cells], labels(scores, choice), scores.gold[row, cells], from_lowest=choice.show == "scores",
         name="score" if choice.show == "scores" else f"share at temperature {temperature:.3g}",
     )  # fmt: skip
-    return figure.update_layout(title={"text": escape(heading(scores, choice, name)), "font": {"size": 14}, "x": 0.5,
-                                       "yref": "container", "y": 1, "yanchor": "top", "pad": {"t": 6}},
-                                margin_t=84)  # fmt: skip
+    return titled(figure, heading(scores, choice, name))
+
+
+def titled(figure: go.Figure, title: str) -> go.Figure:
+    """The figure with its title right above the plot, and the legend above that, as in `kit.plots.panels`."""
+    inner = figure.layout.height - 90
+    figure.add_annotation(
+        text=escape(title), x=0.5, y=1, xref="paper", yref="paper", yanchor="bottom", showarrow=False, font={"size": 14}
+    )
+    return figure.update_layout(margin_t=74, height=figure.layout.height + 30, legend_y=1 + 26 / inner)
 
 
 def heading(scores: AlignedScores, choice: ScoreChoice, name: str) -> str:

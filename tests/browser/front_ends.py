@@ -129,14 +129,21 @@ def set_theme(running: FrontEnd, dark: bool) -> None:
     news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
 
 
-def open_page(browser: Browser, running: FrontEnd, path: Path, *, dark: bool, size: tuple[int, int]) -> Page:
-    """The notebook's page, before anything is run; its requests are kept in `page.requests`."""
+def open_page(
+    browser: Browser, running: FrontEnd, path: Path, *, dark: bool, size: tuple[int, int], kernel: bool = True
+) -> Page:
+    """The notebook's page, before anything is run; its requests are kept in `page.requests`.
+
+    Without `kernel` the page gets none: what it shows is in the file.
+    """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light"
     )
     page = context.new_page()
     page.set_default_timeout(PATIENCE * 1000)
     context.route(lambda url: not INSIDE.match(url), lambda route: route.abort())
+    if not kernel:
+        context.route(re.compile(r"/api/(sessions|kernels)\b"), lambda route: route.abort())
     page.requests, page.received, page.errors = [], [], []
     page.on("request", lambda request: page.requests.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
