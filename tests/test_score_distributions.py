@@ -151,8 +151,8 @@ def test_one_questions_bars_stand_in_the_teachers_order_and_gold_is_marked():
     choice = ScoreChoice("after", question="q1")
     figure = table_figure(scores(), choice, "teacher")
     assert figure.layout.yaxis.ticktext == ("★ France", "Oslo", "Rome")
-    assert figure.layout.title.text == "teacher"
-    assert table_figure(scores(), choice, "after").layout.title.text == "after (student)"
+    assert figure.layout.annotations[0].text == "teacher"
+    assert table_figure(scores(), choice, "after").layout.annotations[0].text == "after (student)"
     rows = {row: x for trace in gradient_figure(scores(), choice).data for row, x in zip(trace.y, trace.x, strict=True)}
     at = gradient_of(scores(), choice)[0].gradient[0]
     assert [rows[n] for n in range(3)] == pytest.approx([at[0], at[2], at[1]])
@@ -214,7 +214,7 @@ def test_controls_pictures_and_numbers_are_one_state():
     assert view.numbers().loc["before", "loss"] == pytest.approx((1 + 16 + 1) / 3)
     view.choose(teacher="before", student="teacher")
     assert view.numbers().loc["before", "loss"] == 0 and "before (teacher)" in view._tables[0].label
-    assert view._tables[0].figure.layout.title.text.startswith("before")
+    assert view._tables[0].figure.layout.annotations[0].text.startswith("before")
     view._margins._receive(None, {"kind": "click", "trace": 0, "point": 0}, [])
     assert view.choice.question == view._points[0][0]
     view.choose(question=None)
