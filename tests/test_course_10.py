@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from kit.course import pair_scores
 from kit.course.chapter_10 import check_in_batch, check_leave_one_out, check_mean
 from kit.losses import in_batch_nll
 from kit.teachers import Ensemble, FromTable, Standardised
@@ -108,22 +107,3 @@ def test_mean_mistakes_are_named(words):
     verdict = check_mean(MEAN_MISTAKES[words])
     assert not verdict.passed
     assert words in verdict.message
-
-
-def test_tables_of_pair_teachers_are_written_and_read(monkeypatch, tmp_path):
-    asked = []
-
-    class Told:
-        def score(self, questions, corpus, table):
-            return ScoreTable("told", table.question_ids, table.passage_ids, -table.values)
-
-    def loaded(name, place, device):
-        asked.append((name, place))
-        return Told()
-
-    monkeypatch.setattr(pair_scores, "load_teacher", loaded)
-    pair_scores.main(tmp_path / "runs", tmp_path / "results")
-    assert asked == [(name, tmp_path / "runs" / "teachers" / name) for name in ("relevance", "cross_encoder")]
-    table = pair_scores.pair_table("relevance", tmp_path / "results")
-    assert table.values.shape == (pair_scores.QUESTIONS, pair_scores.LISTED)
-    assert (np.diff(table.values, axis=1) >= 0).all()  # BM25's own order, turned
