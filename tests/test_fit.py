@@ -72,8 +72,10 @@ def test_an_interrupt_keeps_what_was_done():
             raise KeyboardInterrupt
         return loss_of(model, number, rng)
 
-    training = fit(Line(), interrupted, Optimisation(steps=9), progress=False)
+    seen = []
+    training = fit(Line(), interrupted, Optimisation(steps=9), seen=seen.append, progress=False)
     assert training.interrupted and len(training.losses) == 3
+    assert [each.interrupted for each in seen] == [False, False, False, True] and seen[-1] is training
 
 
 def test_the_best_evaluation_is_what_remains():

@@ -96,8 +96,8 @@ def fit(
     log; under several processes it is called in each, with different numbers. With a `folder`, checkpoints are kept
     there, and a run that finds one goes on from it. `evaluate()` gives figures; with `best`, the weights of the
     evaluation with the highest figure of that name are the ones the model ends with. `seen` is called with the training
-    so far after each step. An interrupt (Ctrl-C, a notebook's stop) ends the run, keeps what it has, and says so in
-    `.interrupted`.
+    so far after each step. An interrupt (Ctrl-C, a notebook's stop) ends the run, keeps what it has, says so in
+    `.interrupted`, and calls `seen` once more.
     """
     place = next(model.parameters()).device
     accelerator = _accelerator(place, optimisation.precision)
@@ -129,6 +129,8 @@ def fit(
                 seen(training)
     except KeyboardInterrupt:
         training = Training(training.losses, training.evaluations, interrupted=True)
+        if seen:
+            seen(training)
     finally:
         bar.close()
     if best and math.isfinite(top):
