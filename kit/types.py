@@ -34,6 +34,10 @@ class KitError(ValueError):
         self.where, self.wanted, self.given = where, wanted, given
         super().__init__(" ".join(f"{where}: wanted {wanted}, given {given}".split()))
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of the error: its line, as the command line does, and not the calls that led to it."""
+        return [f"KitError: {self}"]
+
 
 @contextmanager
 def written_aside(path: str | Path) -> Iterator[Path]:

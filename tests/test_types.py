@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -123,3 +125,10 @@ def test_a_file_written_aside_is_for_all_whom_the_umask_allows(tmp_path):
     finally:
         os.umask(umask)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_notebook_shows_one_line():
+    code = "from kit.types import KitError\nraise KitError('a.json:3', 'a number', 'x')"
+    command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", code]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.stdout + ended.stderr).strip() == "KitError: a.json:3: wanted a number, given x"
