@@ -192,3 +192,9 @@ def test_contrast_by_hand():
 def test_errors_say_what_was_wanted(call, message):
     with pytest.raises(KitError, match=re.escape(message)):
         call()
+
+
+def test_a_map_from_zero_shows_equal_heads_as_equal_and_small_values_with_two_figures():
+    trace = plots.layer_head_map([[0.0139, 0.0139]], from_zero=True).data[0]
+    assert (trace.zmin, trace.zmax, trace.texttemplate) == (0, 0.0139, "%{z:.2g}")
+    assert plots.layer_head_map([[-90.0, -80.0]]).data[0].zmin is None

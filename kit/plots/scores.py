@@ -54,20 +54,23 @@ def passage_bars(
     return figure
 
 
-def layer_head_map(matrix: ArrayLike, *, name: str = "value") -> go.Figure:
+def layer_head_map(matrix: ArrayLike, *, name: str = "value", from_zero: bool = False) -> go.Figure:
     """A map of one value for each layer and head: matrix (n, h); layer 0, the first, is the lowest row.
 
-    Values are written into the cells where there are at most 64.
+    Values are written into the cells where there are at most 64. Colours begin at the lowest value, or `from_zero`.
 
     >>> layer_head_map([[0.1, 0.2], [0.3, 0.4]]).data[0].z.shape
     (2, 2)
     """
     values = as_array("layer_head_map", "matrix", matrix, (None, None))
     layers, heads = values.shape
+    written = "%{z:.2f}" if np.nanmax(np.abs(values), initial=0.0) >= 0.1 else "%{z:.2g}"
     figure = empty_figure(height=110 + max(110, 36 * layers))  # at least what a colour bar needs
     figure.add_heatmap(
         z=values, x=list(range(heads)), y=list(range(layers)), colorscale="cividis", xgap=2, ygap=2,
-        texttemplate="%{z:.2f}" if values.size <= 64 else None, colorbar={"title": {"text": escape(name)}, "nticks": 5},
+        texttemplate=written if values.size <= 64 else None, zmin=0 if from_zero else None,
+        zmax=np.nanmax(values, initial=0.0) if from_zero else None,
+        colorbar={"title": {"text": escape(name)}, "nticks": 5},
         hovertemplate="layer %{y}, head %{x}<br>" + escape(name) + " %{z:.4g}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title_text="head", dtick=1 if heads <= 16 else 4, showgrid=False)

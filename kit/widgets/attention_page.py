@@ -114,7 +114,7 @@ def still_body(look: Look, choice: Choice, gold: set[str]) -> str:
         f"<p><b>{escape(look.question.text)}</b><br>{escape(said)}.{more}</p>"
         f"{_scrolled(still(drawn, title='Scores of the passages'))}"
         f"<p><b>{escape(look.passages[passage].title)}</b> [{escape(choice.passage)}], layer by head:</p>"
-        f"{_scrolled(still(layer_head_map(cells, name=name), title='Layers and heads'))}"
+        f"{_scrolled(still(layer_head_map(cells, name=name, from_zero=not logits), title='Layers and heads'))}"
         f"{token_shading(look.tokens[passage], weights.tolist(), maximum=found.high - found.low)}"
         f"<p><small>{escape(choice.text)}</small></p>"
     )

@@ -64,8 +64,7 @@ function fillMap(explorer, parts) {
 function drawMap(explorer, parts, of, legend) {
   const { page, choice } = explorer;
   const values = explorer.drawn.map;
-  const known = values.filter(Number.isFinite);
-  const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 1];
+  const [low, high] = rangeOf(values, choice.kind);
   const { heads } = page.sizes;
   const digits = digitsOf(values);
   values.forEach((value, place) => {

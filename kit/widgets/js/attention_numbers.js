@@ -40,6 +40,13 @@ function digitsOf(values) {
   return span > 0 ? Math.min(4, Math.max(0, 2 - Math.floor(Math.log10(span)))) : null;
 }
 
+// Where the map's colours begin and end: at 0, as the bars do, but for logits, which have no zero.
+function rangeOf(values, kind) {
+  const known = values.filter(Number.isFinite);
+  if (!known.length) return [0, 1];
+  return [kind === "logits" ? Math.min(...known) : Math.min(0, ...known), Math.max(...known)];
+}
+
 // Rank 1 for the highest; ties keep their order, and what has no score has rank 0. As `ranks` in attention_views.py.
 function ranksOf(scores) {
   const ranks = new Array(scores.length).fill(0);

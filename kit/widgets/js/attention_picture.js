@@ -78,8 +78,8 @@ function paintMap(context, { page, choice, drawn }) {
   const { layers, heads } = page.sizes;
   const [left, top] = [730, 128];
   const [wide, high] = [Math.min(60, 400 / heads), Math.min(26, 480 / layers)];
-  const known = drawn.map.filter(Number.isFinite);
-  const [low, span] = [Math.min(...known), Math.max(...known) - Math.min(...known) || 1];
+  const [low, most] = rangeOf(drawn.map, choice.kind);
+  const span = most - low || 1;
   const digits = digitsOf(drawn.map);
   const passage = page.passages[passageNumber(choice, page)];
   paintText(context, `Layers (rows, 0 lowest) × heads: ${passage.title || passage.id}`, left, 110, { width: 430 });
