@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from test_cli import kit
 
 from kit.course.execute import execute
 from kit.course.render import decoded, highlighted, mathml, page_of, prose, render
@@ -47,6 +48,17 @@ def course(tmp_path_factory):
     paths = [written(folder, "00_a", FIRST), written(folder, "01_b", [new_markdown_cell("# 01 · Second")])]
     make_course(folder / "site", paths, Hosting("me/kit", "main", {"Colab": "https://c/{repository}/{notebook}"}))
     return folder / "site"
+
+
+def test_a_course_that_stopped_is_made_again_in_its_folder(tmp_path):
+    source, out = tmp_path / "notebooks", tmp_path / "site"
+    source.mkdir()
+    line = f"kit course --folder {source} --out {out}"
+    written(source, "00_a", [new_markdown_cell("# 00 · First"), new_code_cell("assert False", id="bad")])
+    assert "00_a.ipynb, cell bad: wanted a cell that runs, given AssertionError" in kit(line).err
+    assert not (out / "index.html").exists()
+    written(source, "00_a", [new_markdown_cell("# 00 · First")])
+    assert kit(line).code == 0 and (out / "index.html").exists()
 
 
 def test_a_page_has_text_code_output_and_picture(course):

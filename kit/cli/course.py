@@ -31,9 +31,9 @@ def course(
     Example:
       kit course --out site --only 00 --only 12
     """
-    from kit.course.site import HOSTING, find_notebooks, load_hosting, make_course
+    from kit.course.site import EXPLORERS, HOSTING, find_notebooks, load_hosting, make_course
 
-    folder_to_write(out, ("index.html",), "course")
+    folder_to_write(out, ("index.html", EXPLORERS), "course")  # the second: of a course that was stopped
     place = notebook_folder(folder)
     found, hosting = find_notebooks(place, only or ()), load_hosting(place / HOSTING)
     typer.echo(str(make_course(out, found, hosting, jobs=jobs, timeout=timeout, say=say)))

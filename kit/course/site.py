@@ -79,6 +79,7 @@ def make_course(
 
     titles = {path.stem: title_of(nbformat.read(path, as_version=4)) for path in notebooks}
     threads = None if jobs == 1 else 1
+    (out / EXPLORERS).mkdir(parents=True, exist_ok=True)
 
     def make(path: Path) -> Executed:
         done = execute(path, out / EXPLORERS, timeout=timeout, threads=threads)
