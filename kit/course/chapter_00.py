@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kit.course.verdict import Verdict, answer_of, not_yet, passed
+from kit.course.verdict import Verdict, not_yet, number_of, passed
 from kit.types import ScoreTable
 
 # The highest score is gold in q1 and q4 (second column), not in q2; q3 has no gold passage; q4 has an unscored one.
@@ -20,13 +20,9 @@ GOLD = {"q1": {"b"}, "q2": {"f"}, "q3": {"z"}, "q4": {"k"}}
 
 def check_gold_on_top(gold_on_top: Callable[..., Any]) -> Verdict:
     """A verdict on `gold_on_top(table, gold)`: of the questions with a gold passage, the share with one on top."""
-    given = answer_of(gold_on_top, TABLE, GOLD)
-    if isinstance(given, Verdict):
-        return given
-    try:
-        share = float(given)
-    except (TypeError, ValueError):
-        return not_yet(f"One number was wanted, this is {type(given).__name__}.")
+    share = number_of(gold_on_top, TABLE, GOLD)
+    if isinstance(share, Verdict):
+        return share
     mistakes = {
         1 / 2: "You divided by all questions: leave out those whose row holds no gold passage (q3 here).",
         0.0: "You took the first passage of the row: rows are not sorted by these values, find the highest one.",

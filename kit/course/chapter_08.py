@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kit.course.verdict import Verdict, answer_of, not_yet, passed
+from kit.course.verdict import Verdict, not_yet, number_of, passed
 from kit.types import ScoreTable
 
 NAN = float("nan")
@@ -28,13 +28,9 @@ AFTER = ScoreTable(
 
 def check_overlap(overlap: Callable[..., Any]) -> Verdict:
     """A verdict on `overlap(before, after, k)`: the mean share of the best k passages that both tables have."""
-    given = answer_of(overlap, BEFORE, AFTER, 2)
-    if isinstance(given, Verdict):
-        return given
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        return not_yet(f"One number was wanted, this is {type(given).__name__}.")
+    value = number_of(overlap, BEFORE, AFTER, 2)
+    if isinstance(value, Verdict):
+        return value
     mistakes = {
         1.5: "You added up passages in common: divide by k.",
         0.5: "You took the first k columns: tables need not be sorted, .top(k) gives the best k.",
@@ -59,13 +55,9 @@ def check_union_recall(union_recall: Callable[..., Any]) -> Verdict:
     """
     first = np.array([1.0, 6.0, 3.0, np.inf, 2.0, np.inf, 4.0, np.inf])
     second = np.array([9.0, 2.0, 4.0, np.inf, 1.0, 5.0, 3.0, 2.0])
-    given = answer_of(union_recall, first, second, 4)
-    if isinstance(given, Verdict):
-        return given
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        return not_yet(f"One number was wanted, this is {type(given).__name__}.")
+    value = number_of(union_recall, first, second, 4)
+    if isinstance(value, Verdict):
+        return value
     mistakes = {
         6 / 8: "You gave each ranker k places: together they would show 2k passages. Half of k is each one's share.",
         1 / 8: "You asked for both to have it: one of the two is enough.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kit.course.verdict import Verdict, answer_of, not_yet, passed
+from kit.course.verdict import Verdict, answer_of, not_yet, number_of, passed
 
 WIKIPEDIA, DIMENSION = 21_015_324, 768
 
@@ -52,13 +52,9 @@ def _mistake(made: list[tuple[int, int]], count: int, size: int) -> str:
 
 def check_index_gigabytes(gigabytes: Callable[..., Any]) -> Verdict:
     """A verdict on `gigabytes(count, dimension, bytes_a_number)`: the GB (10^9 bytes) of a flat index."""
-    given = answer_of(gigabytes, WIKIPEDIA, DIMENSION, 4)
-    if isinstance(given, Verdict):
-        return given
-    try:
-        value = float(given)
-    except (TypeError, ValueError):
-        return not_yet(f"One number was wanted, this is {type(given).__name__}.")
+    value = number_of(gigabytes, WIKIPEDIA, DIMENSION, 4)
+    if isinstance(value, Verdict):
+        return value
     right = WIKIPEDIA * DIMENSION * 4 / 1e9
     mistakes = {
         right * 1e9 / 2**30: "That is GiB (2^30 bytes): divide by 1e9 for GB.",

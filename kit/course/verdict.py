@@ -57,3 +57,18 @@ def answer_of(solution: Callable[..., Any], *arguments: Any, **named: Any) -> An
     if result is None:
         return not_yet(f"{name} returned None: fill in the TODO, and return the result.")
     return result
+
+
+def number_of(solution: Callable[..., Any], *arguments: Any, **named: Any) -> float | Verdict:
+    """The number that a learner's function gives, or a `Verdict` where it gives something else.
+
+    >>> number_of(lambda x: [x], 1)
+    Not yet: One number was wanted, this is list.
+    """
+    given = answer_of(solution, *arguments, **named)
+    if isinstance(given, Verdict):
+        return given
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        return not_yet(f"One number was wanted, this is {type(given).__name__}.")

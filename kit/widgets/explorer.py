@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ LABEL_WIDTH = "9em"
 
 class Explorer(ipywidgets.VBox):
     """A titled box of controls and pictures. A subclass gives its children and `still`."""
+
+    _held = False  # while controls are set here: their callbacks ask
 
     def __init__(self, title: str, children: Iterable[ipywidgets.Widget]) -> None:
         self.title = title
@@ -49,6 +52,15 @@ class Explorer(ipywidgets.VBox):
         with written_aside(path) as aside:
             aside.write_text(_document(self.title, self.export_body()), encoding="utf-8")
         return path
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """Controls that are set here do not answer."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held
 
     def close(self) -> None:
         """Close this explorer and all that it holds."""
@@ -77,6 +89,22 @@ def _close(widget: ipywidgets.Widget) -> None:
     for child in getattr(widget, "children", ()):
         _close(child)
     widget.close()
+
+
+class StatusLine(ipywidgets.HTML):
+    """A line that says what was done, or what was wrong with it; read aloud where a screen is read."""
+
+    def say(self, text: str, *, wrong: bool = False) -> None:
+        """Show the text."""
+        colour = "var(--jp-error-color1,#c62828)" if wrong else "inherit"
+        self.value = f'<span role="status" style="color:{colour}">{escape(text)}</span>'
+
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Do what a control asks for; a mistake is told here."""
+        try:
+            action()
+        except KitError as error:
+            self.say(str(error), wrong=True)
 
 
 class NumberControl(ipywidgets.HBox):

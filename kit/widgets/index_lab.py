@@ -6,8 +6,7 @@ It wires controls to kit.widgets.index_measures (the measuring), index_plan (the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets
@@ -15,7 +14,7 @@ import torch
 
 from kit.bench import WIKIPEDIA, describe_machine
 from kit.types import KitError
-from kit.widgets.explorer import LABEL_WIDTH, Explorer, labelled_choice, labelled_slider
+from kit.widgets.explorer import LABEL_WIDTH, Explorer, StatusLine, labelled_choice, labelled_slider
 from kit.widgets.figure_view import FigureView
 from kit.widgets.index_measures import Measured, Trial, checked_vectors, measured_indexes, usual_specs
 from kit.widgets.index_plan import Planned, planned_indexes
@@ -57,8 +56,9 @@ class IndexLab(Explorer):
         self._told_of = ""
         self.controls = _controls(usual_specs(count, dimension) if specs is None else specs, k, min(MOST, count))
         self._picture = FigureView(label="Recall against time of each index, with memory as size", least_width=460)
-        names = ("status", "table", "problems", "plan")
+        names = ("table", "problems", "plan")
         self._told = {name: PackedHtml() if name in ("table", "plan") else ipywidgets.HTML() for name in names}
+        self._told["status"] = self._status = StatusLine()
         super().__init__("Index lab", self._parts())
         self._wire()
         self._show()
@@ -137,9 +137,9 @@ class IndexLab(Explorer):
             if step.measured or step.problem:
                 self._show()
             if step.coming and self._stop.is_set():
-                self._say(f"stopped before {step.coming}")
+                self._status.say(f"stopped before {step.coming}")
                 return
-            self._say(f"measuring {step.coming} …" if step.coming else self._told_of)
+            self._status.say(f"measuring {step.coming} …" if step.coming else self._told_of)
 
     def _end(self) -> None:
         self.controls["measure"].disabled, self.controls["stop"].disabled = False, True
@@ -150,7 +150,7 @@ class IndexLab(Explorer):
         self.trial()  # a mistake is told at once
         if self._busy.locked():
             raise KitError("measure", "one measuring at a time (Stop ends it)", "a second")
-        self.worker = threading.Thread(target=self._tried, args=(self.measure,), name="index lab", daemon=True)
+        self.worker = threading.Thread(target=self._status.attempt, args=(self.measure,), name="index lab", daemon=True)
         self.worker.start()
 
     def _show(self) -> None:
@@ -169,13 +169,13 @@ class IndexLab(Explorer):
 
     def _wire(self) -> None:
         controls = self.controls
-        controls["measure"].on_click(lambda _: self._tried(self._start))
-        controls["stop"].on_click(lambda _: (self.stop(), self._say("stopping after this index …")))
+        controls["measure"].on_click(lambda _: self._status.attempt(self._start))
+        controls["stop"].on_click(lambda _: (self.stop(), self._status.say("stopping after this index …")))
         controls["specs"].observe(lambda _: self._fitting(), "value")
         for name in ("count", "dimension", "least_recall"):
-            controls[name].observe(lambda _: self._tried(self._show_plan), "value")
+            controls[name].observe(lambda _: self._status.attempt(self._show_plan), "value")
         self._fitting()
-        self._say(f"{self._at_hand()}: press Measure")
+        self._status.say(f"{self._at_hand()}: press Measure")
 
     def _fitting(self) -> None:
         """nprobe and efSearch can be set where one of the specs has them."""
@@ -191,16 +191,6 @@ class IndexLab(Explorer):
         planned = [controls[name] for name in ("count", "dimension", "least_recall")]
         seen = [self._told["status"], self._picture, self._told["table"], self._told["problems"]]
         return [*(controls[name] for name in asked), buttons, *seen, plan, *planned, self._told["plan"]]
-
-    def _tried(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except KitError as error:
-            self._say(str(error), wrong=True)
-
-    def _say(self, text: str, *, wrong: bool = False) -> None:
-        colour = "var(--jp-error-color1,#c62828)" if wrong else "inherit"
-        self._told["status"].value = f'<span role="status" style="color:{colour}">{escape(text)}</span>'
 
 
 def numbers_in(name: str, text: str) -> tuple[int, ...]:

@@ -5,8 +5,7 @@ It wires controls to kit.widgets.loss_views (numbers), loss_pictures (figures) a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,6 @@ class LossLab(Explorer):
         if not compared:
             raise KitError("LossLab: losses", "at least one name of a loss", "none")
         self._start = self._bench = next(iter(self._benches.values()))
-        self._held = False
         self.controls = _controls(list(self._benches), compared)
         self.sliders = ScoreSliders(self._bench.labels, self._bench.teacher, self._bench.student)
         widths = {"gradient": 660, "compared": 660, "path": 440}
@@ -204,14 +202,6 @@ class LossLab(Explorer):
     def _show(self, name: str, figure: Any, label: str) -> None:
         self._pictures[name].label = label
         self._pictures[name].show(figure)
-
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
 
     def _parts(self) -> list[ipywidgets.Widget]:
         first = [self.controls[name] for name in ("question", "preset", "teacher_temperature", "temperature", "loss")]

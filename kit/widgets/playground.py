@@ -6,9 +6,7 @@ It wires controls to kit.widgets.reading_desk (the state), passage_columns and r
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -16,7 +14,7 @@ import ipywidgets
 from kit.reader import FiDReader
 from kit.types import KitError, Passage, Question
 from kit.widgets import passage_list
-from kit.widgets.explorer import Explorer
+from kit.widgets.explorer import Explorer, StatusLine
 from kit.widgets.figure_view import FigureView
 from kit.widgets.packed_html import PackedHtml
 from kit.widgets.passage_columns import columns_html, gold_of
@@ -52,13 +50,14 @@ class Playground(Explorer):
         check_reader(reader)
         self._corpus, self._retrievers, self._reader = corpus, dict(retrievers), reader
         self._questions = {question.text: question for question in reversed(questions)}
-        self._held, self.desk = False, Desk()
+        self.desk = Desk()
         self.controls = make_controls(questions, list(retrievers), k)
-        heights = {"found": "0", "status": "0", "answer": "4.4em", "truth": "5.5em", "numbers": "0"}
+        heights = {"found": "0", "answer": "4.4em", "truth": "5.5em", "numbers": "0"}
         self._told = {
             name: (PackedHtml if name in LONG else ipywidgets.HTML)(layout={"min_height": height})
             for name, height in heights.items()
         }
+        self._told["status"] = self._status = StatusLine()
         self._picture = FigureView(
             label="Attention score and leave-one-out effect of each passage read", least_width=520
         )
@@ -108,7 +107,7 @@ class Playground(Explorer):
 
     def read(self, *, again: bool = False) -> PassageReading:
         """Read the passages as they are now; what is read already only if `again`."""
-        self._say("reading …")
+        self._status.say("reading …")
         start, effect = time.perf_counter(), self.controls["leave_one_out"].value
 
         def read(text: str, passages: Sequence[Passage]) -> PassageReading:
@@ -116,7 +115,7 @@ class Playground(Explorer):
 
         self.desk = self.desk.read(read, again=again)
         self._show()
-        self._say(f"{len(self.desk.passages)} passages read in {time.perf_counter() - start:.2g} s")
+        self._status.say(f"{len(self.desk.passages)} passages read in {time.perf_counter() - start:.2g} s")
         return self.desk.reading
 
     def still(self) -> str:
@@ -130,7 +129,7 @@ class Playground(Explorer):
         if self.controls["at_once"].value:
             self.read()
         elif not desk.is_read:
-            self._say("changed since it was read: press Read")
+            self._status.say("changed since it was read: press Read")
 
     def _show(self, chosen: str | None = None) -> None:
         """Everything in view, as the desk says."""
@@ -202,12 +201,12 @@ class Playground(Explorer):
             "add": self._add_chosen,
         }
         for name, action in actions.items():
-            controls[name].on_click(lambda _, action=action: self._tried(action))
+            controls[name].on_click(lambda _, action=action: self._status.attempt(action))
 
     def _on_value(self, name: str, action: Callable[[Any], object]) -> None:
         def changed(change: dict[str, Any]) -> None:
             if not self._held:
-                self._tried(lambda: action(change["new"]))
+                self._status.attempt(lambda: action(change["new"]))
 
         self.controls[name].observe(changed, "value")
 
@@ -231,26 +230,6 @@ class Playground(Explorer):
             chosen = self.desk.reading.ids[int(rows[point])]
             if any(passage.id == chosen for passage in self.desk.passages):
                 self.controls["passage"].value = chosen
-
-    def _tried(self, action: Callable[[], object]) -> None:
-        """Do what a control asks for; a mistake is told beside the controls."""
-        try:
-            action()
-        except KitError as error:
-            self._say(str(error), wrong=True)
-
-    def _say(self, text: str, *, wrong: bool = False) -> None:
-        colour = "var(--jp-error-color1,#c62828)" if wrong else "inherit"
-        self._told["status"].value = f'<span role="status" style="color:{colour}">{escape(text)}</span>'
-
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        """Controls set here do not answer."""
-        held, self._held = self._held, True
-        try:
-            yield
-        finally:
-            self._held = held
 
 
 def _check(corpus: Mapping[str, Passage], retrievers: Mapping[str, Retriever], questions: list, k: int) -> None:

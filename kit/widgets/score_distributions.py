@@ -5,8 +5,7 @@ It wires controls to kit.widgets.score_views (numbers), score_pictures (figures)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -56,7 +55,6 @@ class ScoreDistributions(Explorer):
         self._given = (dict(tables), questions, corpus, gold)
         self._scores = self._aligned(teacher)
         self._points: list[list[str]] = []
-        self._held = False
         self.controls = _controls(names, questions, teacher, student)
         self._tables = [FigureView() for _ in names]
         self._margins, self._gradient = FigureView(), FigureView()
@@ -107,14 +105,6 @@ class ScoreDistributions(Explorer):
             if value not in values:
                 raise KitError(name, f"one of {', '.join(map(repr, values))}", repr(value))
         control.value = value
-
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        self._held = True
-        try:
-            yield
-        finally:
-            self._held = False
 
     def _aligned(self, teacher: str) -> AlignedScores:
         tables, questions, corpus, gold = self._given
