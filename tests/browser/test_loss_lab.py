@@ -44,6 +44,8 @@ def test_lab_moves_scores_by_keys_and_mouse_and_takes_a_step(lab, run_notebook, 
     page.locator(BOX).nth(1).press("Tab")
     page.keyboard.press("Space")  # Rome does not count now
     page.wait_for_timeout(1000)
+    # ipywidgets holds changes back while the kernel is busy, and a click would overtake them
+    page.wait_for_function("() => /\\| Idle/.test(document.body.innerText)")
     page.get_by_role("button", name="one step").click()
     page.wait_for_function(f"() => Number(document.querySelectorAll('{BOX}')[0].value) > 0.5")
     held(page, 1, "1")
