@@ -239,12 +239,13 @@ def check_disk() -> Check:
 
 def check_toy_models() -> Check:
     """The toy models that quickstart and the notebooks begin from."""
-    from kit.toy.facts import DATA, TOY
+    from kit.checkpoints.downloads import TOYS
+    from kit.shipped import DATA
 
-    missing = [name for name in TOY.values() if not (DATA / name / "config.json").is_file()]
+    missing = [name for name in TOYS.values() if not (DATA / name / "config.json").is_file()]
     if missing:
         return Check("toy models", False, f"no {' and no '.join(missing)} in {DATA}", "a whole checkout has them")
-    return Check("toy models", True, f"{', '.join(TOY.values())} in {DATA}")
+    return Check("toy models", True, f"{', '.join(TOYS.values())} in {DATA}")
 
 
 def check_browser() -> Check:

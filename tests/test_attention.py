@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from kit.attention import AGGREGATIONS, Aggregation, capture_cross_attention, cross_attention_scores
 from kit.attention.aggregation import aggregate_layers
-from kit.attention.capture import evaluation, observed
+from kit.attention.capture import observed
+from kit.device import evaluation
 from kit.reader import FiDReader
 from kit.types import KitError
 

@@ -99,7 +99,7 @@ def place(tmp_path_factory, world):
     (folder / "notes" / "the nile.txt").write_text("The Nile flows to the sea.\n" * 25)
     (folder / "quiz.csv").write_text('question,answers\nWhere does the Nile flow?,"sea|the sea"\n')
     patch = pytest.MonkeyPatch()
-    patch.setattr("kit.toy.facts.DATA", folder / "models")
+    patch.setattr("kit.checkpoints.downloads.DATA", folder / "models")
     with chdir(folder):
         yield folder
     patch.undo()
@@ -413,7 +413,7 @@ MISTAKES = {
     f"{TRAIN} new --model nq_retriever": "nq_retriever: wanted a reader",
     f"{TRAIN} new --precision fp8": "--precision: wanted one of no, bf16",
     f"{READ} --device gpu": "device: wanted auto, cpu, cuda or cuda:<n>",
-    f"{READ} --dtype float16": "dtype: wanted 'auto', 'float32' or",
+    f"{READ} --dtype float16": "dtype: wanted one of auto, float32, bfloat16",
     f"{READ} --predictions new.txt": "new.txt: wanted a name that ends in",
     f"{SCORE} --model toy-t5 --teacher bm25 --out new.jsonl": "--teacher: wanted one of",
     f"{SCORE} --model a --model b --out new.jsonl": "--model: wanted one checkpoint",

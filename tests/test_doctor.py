@@ -156,7 +156,7 @@ def test_a_check_that_cannot_be_made_is_wrong():
 
 
 def test_the_toy_models_are_asked_for(monkeypatch, tmp_path):
-    monkeypatch.setattr("kit.toy.facts.DATA", tmp_path)
+    monkeypatch.setattr("kit.shipped.DATA", tmp_path)
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").touch()
     found = doctor.check_toy_models()

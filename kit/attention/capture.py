@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import T5ForConditionalGeneration
 
 from kit.attention.aggregation import Aggregation, aggregate_layers, named_aggregation, over_heads
+from kit.device import evaluation
 from kit.types import KitError
 
 
@@ -132,19 +133,6 @@ def capture_cross_attention(
             reader.decode(states, mask, labels)
     kept = None if labels is None else labels.cpu()
     return CrossAttention(torch.stack(logits), torch.stack(lengths), mask.cpu(), kept)
-
-
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """The module without dropout and gradients, and afterwards as it was."""
-    training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part in training:
-            part.training = True
 
 
 @dataclass(frozen=True, eq=False)

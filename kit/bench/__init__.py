@@ -16,6 +16,7 @@ import torch
 
 from kit.bench.measures import SIZES, Measure, measure_encoder, measure_reader, measure_search
 from kit.bench.plan import index_sizes, make_plan
+from kit.device import pick_device
 from kit.types import KitError
 
 __all__ = ["SIZES", "WIKIPEDIA", "Bench", "Measure", "describe_machine", "index_sizes", "make_plan", "run_bench"]
@@ -51,8 +52,6 @@ def run_bench(
 
     `n_context` passages a question. On a GPU the reader computes in bfloat16 where it can, as it does by default.
     """
-    from kit.encoder.dual import pick_device
-
     if size not in SIZES:
         raise KitError("size", f"one of {', '.join(SIZES)}", repr(size))
     place, sizes = pick_device(device), SIZES[size]

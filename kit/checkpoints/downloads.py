@@ -22,10 +22,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.shipped import DATA
 from kit.types import KitError, folder_made
 
 FID_HOST = "https://dl.fbaipublicfiles.com/FiD/pretrained_models"
 CHUNK = 1 << 20
+TOYS = {"toy-t5": "t5", "toy-bert": "bert", "toy-bert-cat": "bert-cat", "toy-dpr-reader": "dpr-reader"}  # in DATA
 MARK = ".kit_archive"  # in a folder that `unpack` made: of which archive it is
 
 
@@ -265,7 +267,7 @@ def fetch_from_hub(
 
 
 def resolve(name_or_dir: str | Path, *, weights: bool = True, cache: str | Path | None = None) -> Path:
-    """The local folder of a checkpoint: a folder, a `.tar.gz` archive, a name of `RELEASES`, or a name on the hub.
+    """The local folder of a checkpoint: a folder, a `.tar.gz`, a name of `TOYS` or `RELEASES`, or one on the hub.
 
     Archives of `RELEASES` are kept in `cache` (default: the environment's KIT_CACHE, or ~/.cache/kit). With `weights`
     off, for a tokenizer's sake, the folder needs no config.json, and of a repository the small files are fetched.
@@ -281,6 +283,12 @@ def resolve(name_or_dir: str | Path, *, weights: bool = True, cache: str | Path 
         return unpack(path)
     if path.is_file():
         raise KitError(str(path), "a checkpoint folder or its archive (.tar.gz)", "another file")
+    if name in TOYS:
+        if not (DATA / TOYS[name]).is_dir():
+            raise KitError(
+                name, f"the toy model in {DATA / TOYS[name]} (a whole checkout, or an installed kit)", "none"
+            )
+        return DATA / TOYS[name]
     if name in RELEASES and RELEASES[name].is_archive:
         return download(name, cache or os.environ.get("KIT_CACHE") or Path.home() / ".cache" / "kit", say=_say_aside)
     if name in RELEASES:

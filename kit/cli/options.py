@@ -54,22 +54,9 @@ def named(option: str, given: str, names: Collection[str]) -> str:
     return given
 
 
-def checkpoint(name: str) -> str:
-    """A checkpoint's name or folder as the library takes it: those of `kit.toy.facts.TOY` ship in data/toy."""
-    from kit.toy import facts
-    from kit.types import KitError
-
-    if name not in facts.TOY:
-        return name
-    folder = facts.DATA / facts.TOY[name]
-    if not folder.is_dir():
-        raise KitError(name, f"the toy model in {folder} (a whole checkout, or an installed kit)", "none there")
-    return str(folder)
-
-
 def own_device(device: str) -> str:
     """The device of this process, checked: under `accelerate launch`, `auto` is its own GPU."""
-    from kit.encoder.dual import pick_device
+    from kit.device import pick_device
 
     rank, chosen = os.environ.get("LOCAL_RANK"), pick_device(device)
     return f"cuda:{rank}" if device == "auto" and chosen.type == "cuda" and rank is not None else str(chosen)

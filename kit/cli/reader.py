@@ -23,7 +23,6 @@ from kit.cli.options import (
     Tokenizer,
     Work,
     changed,
-    checkpoint,
     file_to_write,
     folder_to_write,
     group,
@@ -218,7 +217,7 @@ def _load(model: str, device: str, dtype: str, tokenizer: str | None, max_tokens
     from kit.reader import FiDReader
 
     options: dict[str, Any] = {"tokenizer": tokenizer, "max_tokens": max_tokens}
-    return FiDReader.from_pretrained(checkpoint(model), device=device, dtype=dtype, **options)
+    return FiDReader.from_pretrained(model, device=device, dtype=dtype, **options)
 
 
 def _teacher(kind: str, model: str, aggregation: str, places: dict[str, Any], options: dict[str, Any]) -> Any:
@@ -226,7 +225,7 @@ def _teacher(kind: str, model: str, aggregation: str, places: dict[str, Any], op
 
     if kind in ("extractive", "cross-encoder"):
         made = teachers.ExtractiveReader if kind == "extractive" else teachers.CrossEncoder
-        return made.from_pretrained(checkpoint(model), **places, **options)
+        return made.from_pretrained(model, **places, **options)
     reader = _load(model, places["device"], places["dtype"], places["tokenizer"])
     if kind == "attention":
         return teachers.FiDAttention(reader, aggregation, **options)

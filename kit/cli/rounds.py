@@ -13,7 +13,6 @@ from kit.cli.options import (
     Device,
     Seed,
     changed,
-    checkpoint,
     named,
     optimised,
     own_device,
@@ -79,11 +78,10 @@ def rounds(
     plan = changed(plan, retrieved=k, read=n_context, scored=scored)
     plan = changed(plan, ks=tuple(k for k in (1, 5, 20, 100) if k <= plan.retrieved))
     place = own_device(device)
-    start = checkpoint(reader)
-    encoder = DualEncoder.from_pretrained(checkpoint(retriever), device=place)
+    encoder = DualEncoder.from_pretrained(retriever, device=place)
     done = run_rounds(
         folder, asked["--train"], asked["--test"], corpus, BM25(corpus),
-        lambda: FiDReader.from_pretrained(start, device=place, dtype="float32"), encoder, plan,
+        lambda: FiDReader.from_pretrained(reader, device=place, dtype="float32"), encoder, plan,
         say=say, progress=sys.stderr.isatty(),
     )  # fmt: skip
     columns = ("round", "retriever", *(f"R@{k}" for k in plan.ks), "EM")

@@ -21,7 +21,6 @@ from kit.cli.options import (
     Tokenizer,
     Work,
     changed,
-    checkpoint,
     folder_to_write,
     group,
     named,
@@ -126,7 +125,7 @@ def train(
         encoder = student_of(chosen, encoder, scale)
     training = train_recipe(
         chosen, encoder, questions, corpus, table,
-        teacher and load_teacher(chosen.teacher, checkpoint(teacher), device=place), scale=scale,
+        teacher and load_teacher(chosen.teacher, teacher, device=place), scale=scale,
         folder=run_folder(out, work), evaluate=measured and _agreement_on(encoder, measured),
         best=measured and "kendall",
     )  # fmt: skip
@@ -142,7 +141,7 @@ def load_encoder(
     if family is not None:
         named("--family", family, FAMILIES)
     options = {"family": family, "passage_tower": passage_model, "tokenizer": tokenizer}
-    return DualEncoder.from_pretrained(checkpoint(model), device=device, dtype=dtype, **options)
+    return DualEncoder.from_pretrained(model, device=device, dtype=dtype, **options)
 
 
 def _with_loss(

@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from torch import Tensor, nn
 
 from kit.checkpoints import load_tokenizer
 from kit.checkpoints.layouts import build_tower
+from kit.device import evaluation, pick_device, pick_dtype
 from kit.encoder.families import Family, family_named
 from kit.encoder.files import load, save
 from kit.types import KitError, Passage
 
-DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TEXTS_AT_ONCE = 8192  # tokenized and sorted by length together
 
 
@@ -76,7 +75,8 @@ class DualEncoder(nn.Module):
         time and memory of embedding a large corpus. Errors: `KitError`.
         """
         encoder = load(cls, name_or_dir, family=family, passage_tower=passage_tower, tokenizer=tokenizer)
-        return encoder.to(device=pick_device(device), dtype=pick_dtype(dtype)).eval()
+        place = pick_device(device)
+        return encoder.to(device=place, dtype=pick_dtype("float32" if dtype == "auto" else dtype, place)).eval()
 
     @classmethod
     def from_config(
@@ -208,7 +208,7 @@ class DualEncoder(nn.Module):
         if batch_size < 1:
             raise KitError("batch_size", "at least 1", batch_size)
         vectors = np.empty((len(written), self.dimension), dtype=np.float32)
-        with _evaluating(self), tqdm(total=len(written), unit=side, disable=not progress) as bar:
+        with evaluation(self), tqdm(total=len(written), unit=side, disable=not progress) as bar:
             for start in range(0, len(written), TEXTS_AT_ONCE):
                 ids = self.token_ids(written[start : start + TEXTS_AT_ONCE], side)
                 order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
@@ -248,35 +248,3 @@ class DualEncoder(nn.Module):
     def _length(self, side: str) -> int:
         asked = self.family.question_length if side == "question" else self.family.passage_length
         return min(asked, self.question_tower.config.max_position_embeddings)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode without gradients for the while; training mode comes back."""
-    training = module.training
-    module.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        module.train(training)
-
-
-def pick_device(device: str) -> torch.device:
-    """The torch device of a name; `auto`: a GPU where torch sees one, else the CPU."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise KitError("device", "auto, cpu, cuda or cuda:<n>", repr(device)) from None
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise KitError("device", "a GPU that torch sees", f"{device!r}, of {torch.cuda.device_count()}")
-    return chosen
-
-
-def pick_dtype(dtype: str) -> torch.dtype:
-    """The torch dtype of a name; `auto` is float32."""
-    if dtype not in DTYPES:
-        raise KitError("dtype", f"one of {', '.join(DTYPES)}", repr(dtype))
-    return DTYPES[dtype]

@@ -27,8 +27,8 @@ from kit.quickstart.story import StudentScores, write_json, write_samples, write
 from kit.reader import FiDReader
 from kit.retrieve import BM25, DenseRetriever
 from kit.rounds import Plan, run_rounds
+from kit.shipped import DATA
 from kit.toy.counterfactual import counterfactual_questions
-from kit.toy.facts import DATA
 from kit.toy.world import ToyWorld, build_world
 from kit.types import Passage, Question, ScoreTable
 

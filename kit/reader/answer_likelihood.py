@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache, T5ForConditionalGeneration
 from transformers.modeling_outputs import Seq2SeqLMOutput
 
-from kit.attention.capture import evaluation
+from kit.device import evaluation
 
 
 class Reader(Protocol):

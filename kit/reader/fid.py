@@ -20,8 +20,7 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerB
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from kit.attention import Aggregation
-from kit.attention.capture import evaluation
-from kit.encoder.dual import pick_device
+from kit.device import evaluation, pick_device, pick_dtype
 from kit.encoder.length_buckets import length_buckets
 from kit.reader.answer_likelihood import likelihood_of_each, likelihood_without_each
 from kit.reader.files import load_reader, save_reader, tokenizer_named
@@ -77,7 +76,7 @@ class FiDReader(nn.Module):
         fetched when first needed, or give `tokenizer=` a folder of it.
         """
         place = pick_device(device)
-        kind = checked_dtype(dtype, place)
+        kind = pick_dtype(dtype, place, float16=False)
         t5, words, settings = load_reader(name_or_dir, tokenizer)
         tokens = max_tokens or settings.get("max_tokens", 200)
         return cls(t5.to(device=place, dtype=kind), words, max_tokens=tokens, micro_batch=micro_batch).eval()
@@ -286,14 +285,3 @@ class FiDReader(nn.Module):
         """
         square = self.t5.config.d_model**2
         return 1e9 / square if self.device.type == "cuda" else max(32.0, 1e6 / square)
-
-
-def checked_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
-    """The dtype meant: "auto" is bfloat16 on a GPU that computes in it, else float32; float16 is refused."""
-    if dtype == "auto":
-        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float32
-    kind = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if kind not in (torch.float32, torch.bfloat16, torch.float64):
-        raise KitError("dtype", "'auto', 'float32' or 'bfloat16' (T5 overflows in float16)", str(dtype))
-    return kind

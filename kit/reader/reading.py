@@ -16,7 +16,8 @@ from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
 from kit.attention import Aggregation, named_aggregation
 from kit.attention.aggregation import aggregate_layers
-from kit.attention.capture import collected_layers, evaluation
+from kit.attention.capture import collected_layers
+from kit.device import evaluation
 from kit.reader.inputs import count_question_tokens
 from kit.types import KitError, Passage, Question, ScoreTable
 

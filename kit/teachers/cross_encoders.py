@@ -17,9 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kit.attention.capture import evaluation
 from kit.checkpoints import load_cross_encoder, load_extractive_reader, load_tokenizer, resolve
-from kit.encoder.dual import pick_device, pick_dtype
+from kit.device import evaluation, pick_device, pick_dtype
 from kit.reader import Reading
 from kit.teachers.scores import looks_squashed, score_cells
 from kit.types import KitError, Passage, Question, ScoreTable
@@ -297,7 +296,8 @@ def _loaded(
 ) -> Any:
     """A teacher of that class from a checkpoint."""
     folder = resolve(name_or_dir)
-    model = load(folder).to(device=pick_device(device), dtype=pick_dtype(dtype))
+    place = pick_device(device)
+    model = load(folder).to(device=place, dtype=pick_dtype("float32" if dtype == "auto" else dtype, place))
     if tokenizer is None or isinstance(tokenizer, str | Path):
         tokenizer = load_tokenizer(folder if tokenizer is None else tokenizer)
     longest = min(kind.max_tokens, _config(model).max_position_embeddings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kit.toy.facts import DATA
+from kit.shipped import DATA
 from kit.toy.world import ToyWorld, build_world
 
 __all__ = ["DATA", "ToyWorld", "build_world"]

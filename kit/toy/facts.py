@@ -9,12 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kit.shipped import DATA
 from kit.types import KitError
-
-_PACKAGE = Path(__file__).resolve().parent.parent
-_INSTALLED = _PACKAGE / "_data" / "toy"  # where a wheel has the files; a checkout has them in data/
-DATA = _INSTALLED if _INSTALLED.exists() else _PACKAGE.parent / "data" / "toy"
-TOY = {"toy-t5": "t5", "toy-bert": "bert", "toy-bert-cat": "bert-cat", "toy-dpr-reader": "dpr-reader"}  # folders there
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ from kit.data import Corpus
 from kit.encoder import DualEncoder
 from kit.losses import dpr_reader_loss, ranknet
 from kit.retrieve import BM25
+from kit.shipped import DATA
 from kit.teachers import CrossEncoder, ExtractiveReader
-from kit.toy.facts import DATA
 from kit.toy.world import build_world
 from kit.train import Optimisation
 from kit.train.contrastive import Labelled, labelled

@@ -19,8 +19,9 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from kit.reader import FiDReader
+from kit.shipped import DATA
 from kit.toy.counterfactual import Exercise, make_exercise
-from kit.toy.facts import DATA, load_kinds
+from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.start import initial_t5
 from kit.toy.vocabulary import t5_tokenizer

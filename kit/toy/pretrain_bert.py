@@ -14,8 +14,9 @@ import typer
 from transformers import BertConfig
 
 from kit.encoder import DualEncoder
+from kit.shipped import DATA
 from kit.toy.counterfactual import imagine, write_passage
-from kit.toy.facts import DATA, load_kinds
+from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import bert_tokenizer
 from kit.train import Optimisation, Training

@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 
-from kit.attention.capture import Seen, evaluation, observed
+from kit.attention.capture import Seen, observed
+from kit.device import evaluation
 from kit.reader.inputs import count_question_tokens
 from kit.types import KitError, Passage, Question
 

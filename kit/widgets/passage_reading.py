@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from kit.attention.capture import evaluation
+from kit.device import evaluation
 from kit.metrics import agreement
 from kit.reader import FiDReader
 from kit.reader.answer_likelihood import likelihood_without_each

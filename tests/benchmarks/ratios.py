@@ -15,7 +15,7 @@ import typer
 from kit.attention import cross_attention_scores
 from kit.bench import SIZES, describe_machine, measure_search
 from kit.bench.measures import draw_lengths, draw_tokens, random_reader, seconds_of
-from kit.encoder.dual import pick_device
+from kit.device import pick_device
 
 
 def padding(size: str, device: torch.device, passages: int) -> None:

@@ -1,0 +1,53 @@
+"""How many processors this process may use: a container's quota and the affinity, not the cores of the host.
+
+Loads nothing heavy, so that it can be asked before torch and FAISS are loaded.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+USER_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the number of threads, if the user chose one
+
+
+def thread_count() -> int:
+    """The processors that this process may use at once, at least 1: its affinity, or the container's quota if less."""
+    allowed = getattr(os, "process_cpu_count", os.cpu_count)() or 1  # Python 3.13 on: heeds PYTHON_CPU_COUNT too
+    if hasattr(os, "sched_getaffinity"):
+        allowed = min(allowed, len(os.sched_getaffinity(0)))
+    quota = cpu_quota()
+    return allowed if quota is None else max(1, min(allowed, int(quota)))
+
+
+def chosen_by_user() -> str | None:
+    """The environment variable with which the user set the number of threads, or None."""
+    return next((name for name in USER_SETTINGS if os.environ.get(name)), None)
+
+
+def cpu_quota(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float | None:
+    """The processors that the control groups of this process allow (version 1 or 2, and those above), or None."""
+    try:
+        lines = [line.split(":", 2) for line in groups.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return None
+    quotas = []
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        folder = root / ("cpu" if controllers else ".")
+        for name in ("", *path.strip("/").split("/")):
+            folder = folder / name
+            quotas.append(_quota_of(folder))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _quota_of(folder: Path) -> float | None:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = map(float, (folder / "cpu.max").read_text().split())
+        else:
+            quota, period = (float((folder / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+    except (OSError, ValueError):  # no such file, or "max": no limit
+        return None
+    return quota / period if quota > 0 and period > 0 else None
