@@ -361,7 +361,6 @@ def test_quickstart(place, monkeypatch):
         return FIGURES
 
     monkeypatch.setattr("kit.quickstart.run_quickstart", run_quickstart)
-    monkeypatch.setattr("kit.report.write_report", lambda folder: folder / "report.html")
     ended = kit(f"{example('quickstart')} --seed 3 --json")
     told = json.loads(ended.out)
     assert asked == {"folder": "runs/quickstart", "seed": 3} and "reading" in ended.err and "prints" in ended.err
@@ -370,7 +369,16 @@ def test_quickstart(place, monkeypatch):
     ended = kit(example("quickstart"))
     assert "reader em all  0.750" in ended.out and ended.out.endswith("report: runs/quickstart/report.html\n")
     assert ("rounds 1 em", "0.500") in flat(FIGURES)
-    assert kit("kit quickstart --folder notes").code == 2
+
+
+def test_quickstart_refuses_a_folder_of_another_origin(place):
+    (place / "mine").mkdir()
+    for name in ("figures.json", "passages.tsv", "thesis.tex"):
+        (place / "mine" / name).write_text("years of work")
+    ended = kit("kit quickstart --folder mine")
+    assert ended.code == 2 and ended.err.count("\n") == 1
+    assert ended.err.startswith("kit: error: mine: wanted a new or empty folder, or one with the run.json")
+    assert {path.read_text() for path in (place / "mine").iterdir()} == {"years of work"}
 
 
 def test_lab(place, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pandas
@@ -12,9 +13,10 @@ from kit.data import load_passages, load_questions
 from kit.metrics import answer_recall, exact_match
 from kit.quickstart import run_quickstart
 from kit.quickstart.run import gold_on_top
+from kit.quickstart.run_folder import RunFolder
 from kit.rounds import Plan
 from kit.train import Distillation, Optimisation, ReaderTraining
-from kit.types import ScoreTable
+from kit.types import KitError, ScoreTable
 
 PLAN = Plan(
     reader=ReaderTraining(Optimisation(steps=2, rate=1e-5), questions=2, n_context=2),
@@ -70,9 +72,98 @@ def test_the_story_and_distributions_hold_together(run, world):
     assert frame[["teacher", "before", "after"]].notna().all().all()
 
 
-def test_a_finished_folder_is_begun_anew(run, world):
+def test_a_finished_run_is_begun_anew_beside_a_thesis(run, world):
     folder, figures = run
-    marker = folder / "left-over.txt"
-    marker.write_text("old")
+    (folder / "thesis").mkdir()
+    for name in ("thesis.tex", "thesis/figures.json"):
+        (folder / name).write_text("years of work")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     again = run_quickstart(folder, plan=PLAN, world=world, say=lambda line: None, progress=False)
-    assert not marker.exists() and again["rounds"] == figures["rounds"]
+    assert again["rounds"] == figures["rounds"]
+    kept = {path.relative_to(folder).as_posix() for path, time in before.items() if path.stat().st_mtime_ns == time}
+    assert kept == {"thesis.tex", "thesis/figures.json"}
+
+
+SETTINGS = {"seed": 1}
+
+
+def finished_run(folder):
+    """A run that made one file and one folder."""
+    run = RunFolder.opened(folder, SETTINGS)
+    run.claim("round-1/")
+    with run.writing("passages.tsv") as missing:
+        assert missing
+        (folder / "passages.tsv").write_text("id\ttext\ttitle\n")
+    (folder / "round-1" / "reader").mkdir(parents=True)
+    (folder / "round-1" / "reader" / "config.json").write_text("{}")
+    run.finish()
+    return folder
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_finished_run_leaves_nothing_of_its_own_and_all_else(tmp_path):
+    folder = finished_run(tmp_path / "run")
+    (folder / "thesis.tex").write_text("years of work")
+    RunFolder.opened(folder, {"seed": 2})
+    assert contents(folder).keys() == {"run.json", "thesis.tex"} and not (folder / "round-1").exists()
+
+
+def test_a_stopped_run_goes_on_with_its_files_under_its_settings_alone(tmp_path):
+    run = RunFolder.opened(tmp_path, SETTINGS)
+    with run.writing("passages.tsv"):
+        (tmp_path / "passages.tsv").write_text("one")
+    with pytest.raises(OSError), run.writing("figures.json"):
+        raise OSError("a full disk")
+    before = contents(tmp_path)
+    with pytest.raises(KitError, match=r"run\.json: wanted the settings that this run was begun with"):
+        RunFolder.opened(tmp_path, {"seed": 2})
+    assert contents(tmp_path) == before
+    again = RunFolder.opened(tmp_path, SETTINGS)
+    with again.writing("passages.tsv") as missing:
+        assert not missing
+    with again.writing("figures.json") as missing:
+        assert missing
+        (tmp_path / "figures.json").write_text("{}")
+
+
+def write(name, text="mine"):
+    def change(folder):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (write("passages.tsv"), "passages.tsv: wanted the file as the run left it (or move it away), given one that"),
+        (write("round-1/reader/config.json"), "config.json: wanted the file as the run left it"),
+        (write("round-1/notes.md"), "notes.md: wanted the run's own files alone in its folders"),
+        (write("run.json", "{"), "run.json: wanted the manifest of a kit quickstart, given a file that does not read"),
+        (write("run.json", '{"kind": "my run", "settings": 0, "finished": true, "files": {}}'), "given that of"),
+        (write("run.json", '{"kind": "kit quickstart", "settings": {}, "finished": true, "files": {"../a": "1"}}'),
+         "run.json: wanted names of files in its folder, given '../a'"),
+        (lambda folder: (folder / "run.json").unlink(), "run: wanted a new or empty folder, or one with the run.json"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_not_all_the_runs_own_is_left_as_it_is(tmp_path, change, message):
+    folder = finished_run(tmp_path / "run")
+    write("../a")(folder)
+    change(folder)
+    before = contents(tmp_path)
+    with pytest.raises(KitError, match=re.escape(message)):
+        RunFolder.opened(folder, SETTINGS)
+    assert contents(tmp_path) == before
+
+
+def test_a_name_that_another_file_has_is_refused(tmp_path):
+    run = RunFolder.opened(tmp_path, SETTINGS)
+    write("figures.json")(tmp_path)
+    for call in (lambda: run.claim("figures.json"), lambda: run.writing("figures.json").__enter__()):
+        with pytest.raises(KitError, match=r"figures\.json: wanted a name that is free for the run"):
+            call()
+    assert (tmp_path / "figures.json").read_text() == "mine"

@@ -15,11 +15,11 @@ from typing import Annotated, Any
 
 import typer
 
-from kit.cli.options import Device, JsonOut, Seed, folder_to_write, named, own_device, say, show_table
+from kit.cli.options import Device, JsonOut, Seed, named, own_device, say, show_table
 
 
 def quickstart(
-    folder: Annotated[Path, typer.Option(help="what is made is written here; a stopped run goes on")] = Path(
+    folder: Annotated[Path, typer.Option(help="for the run's files: new, empty, or of an earlier run")] = Path(
         "runs/quickstart"
     ),
     seed: Seed = 0,
@@ -27,19 +27,18 @@ def quickstart(
 ) -> None:
     """The whole loop at toy scale.
 
-    Minutes on a CPU, nothing to download; a report to look at is in the folder.
+    Minutes on a CPU, nothing to download; a report to look at is in the folder. A stopped run goes on, a finished one
+    is begun anew; files of another origin are never touched.
 
     \b
     Example:
       kit quickstart --folder runs/quickstart
     """
-    folder_to_write(folder, ("figures.json", "stages.json", "passages.tsv"), "quickstart")
-    from kit.quickstart import run_quickstart
-    from kit.report import write_report
+    from kit.quickstart import REPORT, run_quickstart
 
     with redirect_stdout(sys.stderr):  # nothing but the result on stdout
         figures = run_quickstart(folder, seed=seed, say=say, progress=sys.stderr.isatty())
-        report = write_report(folder)
+    report = folder / REPORT
     if as_json:
         typer.echo(json.dumps(without_nan(figures) | {"report": str(report)}))
         return

@@ -1,19 +1,19 @@
 """The whole loop at toy scale: encyclopaedia, reader, attention scores, student, index, and round again, with figures.
 
-Leaves in a folder all files that the figures and the report are made from. Knows nothing of pictures.
+Leaves in a folder all files that the figures and the report are made from, and the report.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from kit.data import Corpus, save_passages, save_questions
 from kit.encoder import DualEncoder
 from kit.index import build_index
 from kit.metrics import answer_recall, exact_match
+from kit.quickstart.run_folder import RunFolder
 from kit.quickstart.story import StudentScores, write_json, write_samples, write_story
 from kit.reader import FiDReader
+from kit.report import write_report
 from kit.retrieve import BM25, DenseRetriever
 from kit.rounds import Plan, run_rounds
 from kit.shipped import DATA
@@ -35,6 +37,7 @@ from kit.types import Passage, Question, ScoreTable
 PLAN = Plan(read_questions=700, score_questions=2500)
 FEW = 3  # passages of the evidence experiment
 SAMPLE = 300  # questions of the smaller measurements
+REPORT = "report.html"
 
 
 def run_quickstart(
@@ -46,26 +49,33 @@ def run_quickstart(
     say: Callable[[str], None] = print,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """The figures of a run, also in `folder`/figures.json; a stopped run goes on where it stopped.
+    """The figures of a run, also in `folder`/figures.json, with a report; a stopped run goes on where it stopped.
 
-    A folder with a finished run is begun anew. Takes under five minutes on two CPU cores.
+    A folder with a finished run is begun anew: its files are removed, and no others. Raises `KitError` if the folder
+    holds other files and no run, or a run's files that were changed since. Takes under five minutes on two CPU cores.
     """
-    folder = Path(folder)
-    if (folder / "figures.json").exists():
-        shutil.rmtree(folder)
-    clock = _Clock(folder / "stages.json", say)
     plan = replace(plan, seed=seed)
+    run = RunFolder.opened(folder, {"seed": seed, "plan": asdict(plan), "world": world and _digest(world)})
+    folder = run.path
+    run.claim("stages.json", "plan.json", *(f"round-{number}/" for number in range(plan.rounds + 1)))
+    clock = _Clock(folder / "stages.json", say)
     with clock.stage("writing the encyclopaedia"):
         world = world or build_world(seed)
         corpus = Corpus(world.passages.values())
-        save_passages(folder / "passages.tsv", corpus)
-        for split, questions in world.questions.items():
-            save_questions(folder / f"questions.{split}.jsonl", questions)
+        splits = {f"questions.{split}.jsonl": questions for split, questions in world.questions.items()}
+        with run.writing("passages.tsv", *splits) as missing:
+            if missing:
+                save_passages(folder / "passages.tsv", corpus)
+                for name, questions in splits.items():
+                    save_questions(folder / name, questions)
         bm25 = BM25(corpus)
     encoder = DualEncoder.from_pretrained(DATA / "bert", device="cpu")
     test = world.questions["test"]
     with clock.stage("the student and the reader before they learn"):
-        before = _retrieve_before(folder / "before.parquet", encoder, corpus, test, plan)
+        with run.writing("before.parquet") as missing:
+            if missing:
+                _retrieve_before(encoder, corpus, test, plan).save(folder / "before.parquet")
+        before = ScoreTable.load(folder / "before.parquet")
         t5 = FiDReader.from_pretrained(DATA / "t5", device="cpu")
         few = random.Random(seed).sample(test, min(SAMPLE, len(test)))
         untrained = _em(t5, few, corpus, bm25.retrieve(few, plan.read), plan.read)
@@ -95,12 +105,22 @@ def run_quickstart(
             "before": {"recall": _keys(answer_recall(before, test, corpus, plan.ks))},
             "rounds": [{"number": r.number, "recall": _keys(r.recall), "em": r.em} for r in rounds[1:]],
         }
+        run.claim("distributions.parquet", "story.json", "passages.json", "training.json", "figures.json", REPORT)
         distributions.write(folder, world, scores, encoder, seed)
         write_story(folder, reader, world, corpus, scores, answers, before, distributions, encoder)
         write_samples(folder, world, seed)
     figures |= {"seconds": clock.total, "stages": clock.stages, "peak_memory_mb": _peak_memory()}
     write_json(folder / "figures.json", figures)
+    write_report(folder)
+    run.finish()
     return figures
+
+
+def _digest(world: ToyWorld) -> str:
+    """Of a world that was given: a run goes on with the same one alone."""
+    texts = [[passage.id, passage.title, passage.text] for passage in world.passages.values()]
+    questions = {name: [[q.id, q.text, q.answers] for q in rows] for name, rows in world.questions.items()}
+    return hashlib.sha256(json.dumps([texts, questions]).encode()).hexdigest()
 
 
 def gold_on_top(table: ScoreTable, world: ToyWorld) -> float:
@@ -182,14 +202,9 @@ def _table(questions: Sequence[Question], rows: Sequence[Sequence[Passage]]) -> 
     return ScoreTable("given", [q.id for q in questions], ids, [[-float(n) for n in range(len(row))] for row in ids])
 
 
-def _retrieve_before(
-    path: Path, encoder: DualEncoder, corpus: Corpus, test: Sequence[Question], plan: Plan
-) -> ScoreTable:
-    if not path.exists():
-        vectors = encoder.encode_passages(corpus.values(), batch_size=256)
-        retriever = DenseRetriever(encoder, build_index(list(corpus), vectors), name="before")
-        retriever.retrieve(test, plan.retrieved).save(path)
-    return ScoreTable.load(path)
+def _retrieve_before(encoder: DualEncoder, corpus: Corpus, test: Sequence[Question], plan: Plan) -> ScoreTable:
+    vectors = encoder.encode_passages(corpus.values(), batch_size=256)
+    return DenseRetriever(encoder, build_index(list(corpus), vectors), name="before").retrieve(test, plan.retrieved)
 
 
 def _corpus_figures(world: ToyWorld) -> dict[str, Any]:
