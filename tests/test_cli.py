@@ -189,7 +189,7 @@ def test_reader_score_writes_the_teachers_scores_in_the_same_cells(walk, place):
     assert walk["reader score"].out == "toy/train.scored.jsonl\n"
 
 
-@pytest.mark.parametrize("teacher", ["likelihood", "leave-one-out"])
+@pytest.mark.parametrize("teacher", ["pdist", "loop"])
 def test_reader_score_with_other_teachers(walk, place, teacher):
     line = f"{SCORE} --model toy/reader --teacher {teacher} --n-context 2 --out {teacher}.jsonl"
     assert kit(line).code == 0
@@ -240,14 +240,14 @@ def test_an_original_release_is_read_scored_and_generated_from(walk, place):
         assert np.allclose(values, reading.scores.values, rtol=1e-4, equal_nan=True)
 
 
-PAIRS = {"extractive": ("dpr-reader", ("rdr",)), "cross-encoder": ("bert-cat", ("margin-mse", "tas-b"))}
+PAIRS = {"extractive_reader": ("dpr-reader", ("rdr",)), "cross_encoder": ("bert-cat", ("margin-mse", "tas-b"))}
 
 
 @pytest.mark.parametrize("kind", PAIRS)
 def test_pair_teachers_score_and_teach(walk, place, kind):
     folder, recipes = PAIRS[kind]
-    train = {"extractive": train_extractive_reader, "cross-encoder": train_cross_encoder}[kind]
-    save = {"extractive": save_extractive_reader, "cross-encoder": save_cross_encoder}[kind]
+    train = {"extractive_reader": train_extractive_reader, "cross_encoder": train_cross_encoder}[kind]
+    save = {"extractive_reader": save_extractive_reader, "cross_encoder": save_cross_encoder}[kind]
     start = DualEncoder.from_pretrained("models/bert", device="cpu")
     questions, corpus, table = load_examples("toy/train.bm25.jsonl")
     few = PairTraining(Optimisation(steps=1), questions=2, negatives=1, others=0)
@@ -424,7 +424,7 @@ MISTAKES = {
     f"{READ} --dtype float16": "dtype: wanted one of auto, float32, bfloat16",
     f"{READ} --predictions new.txt": "new.txt: wanted a name that ends in",
     f"{SCORE} --model toy-t5 --teacher bm25 --out new.jsonl": "--teacher: wanted one of",
-    f"{SCORE} --model a --model b --out new.jsonl": "--model: wanted one checkpoint",
+    f"{SCORE} --model toy-t5 --teacher pdist --aggregation adist --out new.jsonl": "--aggregation: wanted the teacher",
     f"{SCORE} --model toy-t5 --out toy/test.bm25.jsonl": "--out: wanted a file other than",
     f"{SCORE} --model toy-t5 --aggregation sum --out new.jsonl": "--aggregation: wanted one of",
     f"{TEACH} --loss huber": "--loss: wanted one of kl,",

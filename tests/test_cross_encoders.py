@@ -15,7 +15,7 @@ from torch import nn
 from kit.checkpoints import load_cross_encoder, load_tokenizer
 from kit.losses import kl
 from kit.teachers import CrossEncoder, ExtractiveReader
-from kit.teachers.cross_encoders import best_span
+from kit.teachers.extractive_reader import best_span
 from kit.types import KitError, Passage, Question, ScoreTable
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -202,7 +202,7 @@ def test_relevance_is_dprs_on_dprs_input(dpr, max_tokens):
         teacher = ExtractiveReader.from_pretrained(dpr, device="cpu", batch_size=batch_size, max_tokens=max_tokens)
         scores = teacher.score([A, B, C], CORPUS, TABLE)
         assert_cells(scores, [[NAN, *rows["a"]], [NAN] * 3, rows["c"]])
-    assert scores.name == "relevance"
+    assert scores.name == "extractive_reader"
 
 
 def slow_answer(model, words, question, passage, longest):

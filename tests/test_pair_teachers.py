@@ -8,8 +8,8 @@ import random
 import numpy as np
 import pytest
 
-from kit.recipes import load_teacher
 from kit.retrieve import BM25
+from kit.teachers import load_teacher
 from kit.toy.pair_teachers import (
     PairTraining,
     _spans,
@@ -24,7 +24,7 @@ from kit.types import KitError, Passage, Question
 
 KINDS = {
     "cross_encoder": (train_cross_encoder, save_cross_encoder),
-    "relevance": (train_extractive_reader, save_extractive_reader),
+    "extractive_reader": (train_extractive_reader, save_extractive_reader),
 }
 
 
@@ -58,7 +58,7 @@ def test_spans_are_the_answers_tokens(small_encoder, asked, corpus, table):
     passage = Passage("1", "France", "The capital, PARIS, is not Parisian; see paris or New York.")
     question = Question("q", "which capital?", ("Paris", "New York"))
     reader = train_extractive_reader(small_encoder, asked, corpus, table, PairTraining(Optimisation(1)), progress=False)
-    given = reader._inputs([question.text], [[passage]])[0]
+    given = reader.inputs([(question, passage)])[0]
     spans = _spans(given, passage.text, Labelled(question, "1", ()))
     said = [reader.tokenizer.decode(given.ids[first : last + 1]) for first, last in spans]
     assert [text.replace(" ##", "").replace("##", "") for text in said] == ["paris", "paris", "new york"]

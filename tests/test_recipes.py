@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kit.metrics import answer_hits
-from kit.recipes import RECIPES, Recipe, load_teacher, named_recipe, student_of, train_recipe
+from kit.recipes import RECIPES, Recipe, named_recipe, student_of, train_recipe
 from kit.recipes.published import marginal_likelihood
 from kit.retrieve import BM25
 from kit.train import Distillation, InBatch, Optimisation, TopicBalanced
@@ -141,8 +141,6 @@ def test_what_is_missing_or_too_much_is_said(small_encoder, asked, corpus, table
         train_recipe("tas-b", small_encoder, asked, corpus, table)
     with pytest.raises(KitError, match="scale: wanted one of toy, published, given 'huge'"):
         train_recipe("fid-kd", small_encoder, asked, corpus, table, scale="huge")
-    with pytest.raises(KitError, match=r"teacher: wanted one of fid_kd, .* given 'labels'"):
-        load_teacher("labels", "anywhere")
 
 
 def test_steps_and_seed_are_changed_and_the_warm_up_with_them():

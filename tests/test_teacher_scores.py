@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from kit.data import load_examples, save_examples
-from kit.teachers import load_teacher_triples, score_examples
-from kit.teachers import scores as teacher_scores
-from kit.teachers.scores import looks_squashed, runs, score_cells, score_file
+from kit.teachers import files as teacher_files
+from kit.teachers import load_teacher_triples, score_file
+from kit.teachers.scaling import looks_like_probabilities
+from kit.teachers.scores import batches_by_cost, score_cells
 from kit.teachers.triples import iter_teacher_triples
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -26,15 +27,15 @@ TABLE = ScoreTable(
 
 
 class Lengths:
-    """A teacher that counts words, and remembers what it was asked together."""
+    """A teacher that counts words, and remembers which cells came together."""
 
     def __init__(self, n_context=None, questions_at_once=None):
         self.options, self.calls = {"n_context": n_context, "questions_at_once": questions_at_once}, []
 
     def score(self, questions, corpus, table, *, progress=False):
         def count(batch, passages):
-            self.calls.append([(q.id, [p.id for p in found]) for q, found in zip(batch, passages, strict=True)])
-            return [len(p.text.split()) / 3 for found in passages for p in found]
+            self.calls.append([(q.id, [p.id for p in row]) for q, row in zip(batch, passages, strict=True)])
+            return [len(p.text.split()) / 3 for row in passages for p in row]
 
         return score_cells("lengths", questions, corpus, table, count, progress=progress, **self.options)
 
@@ -62,13 +63,13 @@ def test_nothing_to_score():
     assert Lengths(n_context=3).score(QUESTIONS[1:2], {}, empty).values.shape == (1, 0)
 
 
-def test_runs_cover_all_in_order():
+def test_batches_cover_all_in_order():
     for most in (1, 2, 3, 50):
-        found = list(runs([1, 2, 0, 2, 1, 3, 1], most))
-        assert [i for run in found for i in run] == [0, 1, 3, 4, 5, 6]
-        assert all(len(run) == 1 or sum([1, 2, 0, 2, 1, 3, 1][i] for i in run) <= most for run in found)
+        batches = list(batches_by_cost([1, 2, 0, 2, 1, 3, 1], most))
+        assert [i for batch in batches for i in batch] == [0, 1, 3, 4, 5, 6]
+        assert all(len(run) == 1 or sum([1, 2, 0, 2, 1, 3, 1][i] for i in run) <= most for run in batches)
     with pytest.raises(KitError, match="batch size: wanted at least 1, given 0"):
-        list(runs([1], 0))
+        list(batches_by_cost([1], 0))
 
 
 # Files
@@ -76,9 +77,10 @@ def test_runs_cover_all_in_order():
 
 @pytest.mark.parametrize("name", ["scores.jsonl", "scores.json", "scores.jsonl.gz"])
 def test_a_file_of_scores_is_what_saving_the_table_gives(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", 3)
+    monkeypatch.setattr(teacher_files, "CELLS_AT_ONCE", 3)
+    save_examples(tmp_path / "retrieved.jsonl", QUESTIONS, CORPUS, TABLE)
     teacher = Lengths()
-    score_examples(teacher, QUESTIONS, CORPUS, TABLE, tmp_path / name)
+    score_file(teacher, tmp_path / "retrieved.jsonl", tmp_path / name)
     assert len(teacher.calls) == 2, "in parts"
     save_examples(tmp_path / f"whole-{name}", QUESTIONS, CORPUS, Lengths().score(QUESTIONS, CORPUS, TABLE))
     assert (tmp_path / name).read_bytes() == (tmp_path / f"whole-{name}").read_bytes()
@@ -92,7 +94,7 @@ def test_a_file_is_scored_without_being_held(tmp_path, monkeypatch):
     source, target = tmp_path / "retrieved.jsonl", tmp_path / "scored.jsonl"
     save_examples(source, QUESTIONS, CORPUS, TABLE)
     for cells in (1, 3, 4096):
-        monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", cells)
+        monkeypatch.setattr(teacher_files, "CELLS_AT_ONCE", cells)
         teacher = Lengths(n_context=2)
         score_file(teacher, source, target)
         assert len(teacher.calls) == (1 if cells == 4096 else 2)
@@ -106,30 +108,18 @@ def test_a_file_is_scored_without_being_held(tmp_path, monkeypatch):
 
 def test_a_failure_leaves_no_file(tmp_path, monkeypatch):
     path, source = tmp_path / "out.jsonl", tmp_path / "in.jsonl"
-    monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", 1)
-
-    class Fails(Lengths):
-        asks_for_answers = True
-
-    teacher = Fails()
-    with pytest.raises(KitError, match=r"question 'b': wanted a target or an answer, .*, given none"):
-        score_examples(teacher, QUESTIONS, CORPUS, TABLE, path)
-    with pytest.raises(KitError, match="score table 'bm25': wanted passages that are in the corpus, given '5'"):
-        score_examples(Lengths(), QUESTIONS, {i: CORPUS[i] for i in "1234"}, TABLE, path)
-    with pytest.raises(KitError, match="wanted a question that it holds, given 'd'"):
-        score_examples(Lengths(), [Question("d", "why")], CORPUS, TABLE, path)
+    monkeypatch.setattr(teacher_files, "CELLS_AT_ONCE", 1)
     save_examples(source, QUESTIONS, CORPUS, TABLE)
     lines = source.read_text().splitlines()
     source.write_text("\n".join([*lines, lines[0]]))
     with pytest.raises(KitError, match=r"in.jsonl:4: wanted question ids that differ, given 'a' twice"):
-        score_file(teacher, source, path)
+        score_file(Lengths(), source, path)
     record = json.loads(lines[0])
     record["id"], record["ctxs"][0]["text"] = "d", "other words"
     source.write_text("\n".join([*lines, json.dumps(record)]))
-    monkeypatch.setattr(teacher_scores, "CELLS_AT_ONCE", 99)
+    monkeypatch.setattr(teacher_files, "CELLS_AT_ONCE", 99)
     with pytest.raises(KitError, match=r"in.jsonl:4: wanted passage '5' as earlier in the file"):
-        score_file(teacher, source, path)
-    assert teacher.calls == [[("a", ["5", "4"])]], "the file's error came after a's scores, the others before any"
+        score_file(Lengths(), source, path)
     assert [p.name for p in tmp_path.iterdir()] == ["in.jsonl"]
 
 
@@ -188,7 +178,9 @@ def test_squashed_triples_are_refused(tmp_path):
     path.write_text("".join(f"0.9{i}\t0.{i}\tq{i}\tp\tn\n" for i in range(10)))
     with pytest.raises(KitError, match=r"teacher.tsv: wanted raw scores .*, given scores that all lie from 0 to 1"):
         load_teacher_triples(path)
-    table = load_teacher_triples(path, allow_squashed=True)
-    assert looks_squashed(table) and not looks_squashed(table.select(table.question_ids[:9].tolist()))
+    table = load_teacher_triples(path, allow_probabilities=True)
+    assert looks_like_probabilities(table) and not looks_like_probabilities(
+        table.select(table.question_ids[:9].tolist())
+    )
     path.write_text(path.read_text() + "1.5\t0\tq10\tp\tn\n")
     assert len(load_teacher_triples(path)) == 11

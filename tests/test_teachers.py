@@ -1,4 +1,4 @@
-"""Teachers that ask a FiD reader, and those that put others together: slow loops, Atlas's numbers, missing cells."""
+"""Teachers of a FiD reader or a retriever, and those made of others: slow loops, Atlas's numbers, missing cells."""
 
 from pathlib import Path
 
@@ -13,12 +13,16 @@ from kit.attention import Aggregation, cross_attention_scores
 from kit.losses import emdr2, kl
 from kit.reader import FiDReader
 from kit.teachers import (
+    READER_TEACHERS,
+    TEACHERS,
+    EncoderScores,
     Ensemble,
     FiDAttention,
     FromTable,
     LeaveOneOut,
     PassageLikelihood,
     Standardised,
+    load_teacher,
     standardised,
 )
 from kit.types import KitError, Passage, Question, ScoreTable
@@ -104,7 +108,7 @@ def test_only_the_best_few_are_read(reader):
 def test_the_answer_counts_only_where_the_aggregation_looks_at_it(reader):
     other = Question("c", C.text, ("river",))
     first, all_tokens = FiDAttention(reader), FiDAttention(reader, "all_answer_tokens")
-    assert not first.asks_for_answers and all_tokens.asks_for_answers
+    assert not first.needs_answers and all_tokens.needs_answers
     assert (first.score([C], CORPUS, TABLE).values == first.score([other], CORPUS, TABLE).values).all()
     given = all_tokens.score([C], CORPUS, TABLE).values
     assert abs(given - all_tokens.score([other], CORPUS, TABLE).values).max() > 1e-2
@@ -227,10 +231,10 @@ def test_ensemble_is_the_mean_of_raw_scores_in_the_tables_cells():
     assert Ensemble([one]).score([C, A], {}, TABLE).question_ids.tolist() == ["c", "a"]
 
 
-def test_an_ensemble_asks_for_answers_where_one_of_its_teachers_does(reader):
+def test_an_ensemble_needs_answers_where_one_of_its_teachers_does(reader):
     one, two = FiDAttention(reader), LeaveOneOut(reader)
-    assert Ensemble([one, two]).asks_for_answers and not Ensemble([one, Fixed({})]).asks_for_answers
-    assert Standardised(two).asks_for_answers and not Standardised(one).asks_for_answers
+    assert Ensemble([one, two]).needs_answers and not Ensemble([one, Fixed({})]).needs_answers
+    assert Standardised(two).needs_answers and not Standardised(one).needs_answers
     with pytest.raises(KitError, match="Ensemble: wanted at least one teacher"):
         Ensemble([])
 
@@ -277,11 +281,48 @@ def test_standardised_by_hand():
         standardised(table, scale=0)
 
 
+# Retrievers, and teachers by name
+
+
+def test_a_retriever_is_a_teacher(small_encoder, world):
+    questions, corpus = world.questions["train"][:3], world.passages
+    ids = list(corpus)[:3]
+    rows = [[ids[0], ids[1], ""], ["", "", ""], [ids[2], ids[0], ids[1]]]
+    values = [[1.0, 2.0, NAN], [NAN] * 3, [3.0, 2.0, 1.0]]
+    table = ScoreTable("bm25", [question.id for question in questions], rows, values)
+    scores = EncoderScores(small_encoder).score(questions[::-1], corpus, table)
+    assert scores.question_ids.tolist() == [question.id for question in questions[::-1]]
+    assert scores.passage_ids.tolist() == rows[::-1] and scores.name == "dual_encoder"
+    for question, row, cells in zip(questions[::-1], rows[::-1], scores.values, strict=True):
+        for name, value in zip(row, cells, strict=True):
+            if not name:
+                assert np.isnan(value)
+                continue
+            q, p = small_encoder.encode_questions([question.text]), small_encoder.encode_passages([corpus[name]])
+            assert value == pytest.approx((q @ p.T).item() * small_encoder.scale, abs=1e-5)
+    best = EncoderScores(small_encoder, n_context=1).score(questions, corpus, table)
+    assert np.isfinite(best.values).tolist() == [[False, True, False], [False] * 3, [True, False, False]]
+    with pytest.raises(KitError, match="score table 'bm25': wanted passages that are in the corpus"):
+        EncoderScores(small_encoder).score(questions, {}, table)
+
+
+def test_teachers_are_loaded_by_their_names(reader, small_encoder, tmp_path):
+    reader.save_pretrained(tmp_path / "reader")
+    small_encoder.save_pretrained(tmp_path / "retriever")
+    for name in READER_TEACHERS:
+        teacher = load_teacher(name, tmp_path / "reader", device="cpu", batch_size=3)
+        assert teacher.name == name and teacher.batch_size == 3
+    assert load_teacher("dual_encoder", tmp_path / "retriever", device="cpu").name == "dual_encoder"
+    assert set(TEACHERS) == {*READER_TEACHERS, "extractive_reader", "cross_encoder", "dual_encoder"}
+    with pytest.raises(KitError, match=r"teacher: wanted one of fid_kd, .*, given 'attention'"):
+        load_teacher("attention", tmp_path)
+
+
 # Mistakes
 
 
 def test_mistakes_are_named_before_the_work(reader, monkeypatch):
-    monkeypatch.setattr(reader, "encode", lambda *_: pytest.fail("the reader was asked"))
+    monkeypatch.setattr(reader, "encode", lambda *_: pytest.fail("the reader ran"))
     unanswered = Question("c", "where")
     for teacher in (PassageLikelihood(reader), LeaveOneOut(reader), FiDAttention(reader, "adist")):
         with pytest.raises(KitError, match=r"question 'c': wanted a target or an answer.*, given none"):

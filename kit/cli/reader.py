@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from kit.types import Question, ScoreTable
 
 app = group("Train a reader, measure it, and let it score passages.")
-TEACHERS = ("attention", "likelihood", "leave-one-out", "extractive", "cross-encoder")
 
 Examples = Annotated[Path, typer.Argument(help="questions with passages, .json or .jsonl as FiD's (.gz too)")]
 Model = Annotated[
@@ -167,14 +166,21 @@ def evaluate(
 @app.command()
 def score(
     examples: Examples,
-    model: Annotated[
-        list[str], typer.Option("--model", help="the teacher's checkpoint; cross-encoder: several are averaged")
-    ],
+    model: Annotated[list[str], typer.Option("--model", help="the teacher's checkpoint; several are averaged")],
     out: Annotated[Path, typer.Option(help="the examples with the teacher's scores, .json or .jsonl (.gz too)")],
-    teacher: Annotated[str, typer.Option(help=", ".join(TEACHERS))] = "attention",
-    aggregation: Aggregation = "fid_kd",
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="fid_kd, adist, pdist, answer_likelihood, loop, extractive_reader, cross_encoder, dual_encoder"
+        ),
+    ] = "fid_kd",
+    aggregation: Annotated[
+        str | None, typer.Option(help="how the attention of fid_kd becomes a score: fid_kd, max_tokens, ...")
+    ] = None,
     n_context: Context = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="questions (cross-encoder: pairs) together")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="questions (cross_encoder, extractive_reader: pairs) together")
+    ] = None,
     tokenizer: Tokenizer = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -183,8 +189,9 @@ def score(
 
     For `kit retriever train`. The files are streamed.
 
-    Teachers: a reader's attention (FiD-KD), its likelihood of the answer given one passage or all but one (Atlas),
-    DPR's extractive reader (RDR), a cross-encoder or several (Margin-MSE).
+    Teachers: a reader's attention (fid_kd, adist), its likelihood of the answer given one passage (pdist,
+    answer_likelihood) or all but one (loop), DPR's extractive_reader (RDR), a cross_encoder or several (Margin-MSE),
+    a retriever itself (dual_encoder).
 
     \b
     Example:
@@ -193,22 +200,22 @@ def score(
     from kit.data.records import reading as opened
     from kit.types import KitError
 
-    named("--teacher", teacher, TEACHERS)
     file_to_write(out)
-    if len(model) > 1 and teacher != "cross-encoder":
-        raise KitError("--model", f"one checkpoint for the teacher {teacher}", f"{len(model)} of them")
     if out.exists() and examples.exists() and out.samefile(examples):
         raise KitError("--out", "a file other than the one that is read", str(out))
     with opened(examples):  # a file that is not there is told of before a model is loaded
         pass
     from kit.attention import AGGREGATIONS
-    from kit.teachers import Ensemble
-    from kit.teachers.scores import score_file
+    from kit.teachers import TEACHERS, Ensemble, load_teacher, score_file
 
-    named("--aggregation", aggregation, AGGREGATIONS)
-    places = {"device": own_device(device), "dtype": dtype, "tokenizer": tokenizer}
-    options = {"n_context": n_context} | ({} if batch is None else {"batch_size": batch})
-    teachers = [_teacher(teacher, name, aggregation, places, options) for name in model]
+    named("--teacher", teacher, TEACHERS)
+    options: dict[str, Any] = {"n_context": n_context} | ({} if batch is None else {"batch_size": batch})
+    if aggregation is not None:
+        if teacher != "fid_kd":
+            raise KitError("--aggregation", "the teacher fid_kd", repr(teacher))
+        options["aggregation"] = named("--aggregation", aggregation, AGGREGATIONS)
+    options |= {"device": own_device(device), "dtype": dtype, "tokenizer": tokenizer}
+    teachers = [load_teacher(teacher, name, **options) for name in model]
     score_file(teachers[0] if len(teachers) == 1 else Ensemble(teachers), examples, out, progress=sys.stderr.isatty())
     typer.echo(str(out))
 
@@ -218,18 +225,6 @@ def _load(model: str, device: str, dtype: str, tokenizer: str | None, max_tokens
 
     options: dict[str, Any] = {"tokenizer": tokenizer, "max_tokens": max_tokens}
     return FiDReader.from_pretrained(model, device=device, dtype=dtype, **options)
-
-
-def _teacher(kind: str, model: str, aggregation: str, places: dict[str, Any], options: dict[str, Any]) -> Any:
-    from kit import teachers
-
-    if kind in ("extractive", "cross-encoder"):
-        made = teachers.ExtractiveReader if kind == "extractive" else teachers.CrossEncoder
-        return made.from_pretrained(model, **places, **options)
-    reader = _load(model, places["device"], places["dtype"], places["tokenizer"])
-    if kind == "attention":
-        return teachers.FiDAttention(reader, aggregation, **options)
-    return (teachers.PassageLikelihood if kind == "likelihood" else teachers.LeaveOneOut)(reader, **options)
 
 
 def _exact_match_on(reader: FiDReader, measured: Any, n_context: int) -> Callable[[], dict[str, float]]:

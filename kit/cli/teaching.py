@@ -31,7 +31,6 @@ from kit.cli.options import (
 if TYPE_CHECKING:
     from kit.encoder import DualEncoder
     from kit.recipes import Recipe
-    from kit.types import ScoreTable
 
 app = group("Teach a retriever, embed, index and search.")
 
@@ -106,7 +105,8 @@ def train(
     folder_to_write(out, ("kit_encoder.json",), "encoder")
     questions, corpus, table = load_examples(examples, name="teacher")
     measured = None if dev is None else load_examples(dev, name="teacher")
-    from kit.recipes import RECIPES, load_teacher, student_of, train_recipe
+    from kit.recipes import RECIPES, student_of, train_recipe
+    from kit.teachers import load_teacher
     from kit.types import KitError
 
     named("--scale", scale, ("toy", "published"))
@@ -189,30 +189,12 @@ def _with_settings(
 def _agreement_on(encoder: DualEncoder, measured: Any) -> Callable[[], dict[str, float]]:
     """A function that measures how far the encoder's scores, as they are then, agree with the teacher's."""
     from kit.metrics import agreement
+    from kit.teachers import EncoderScores
 
     questions, corpus, table = measured
 
     def means() -> dict[str, float]:
-        found = agreement(table, candidate_scores(encoder, questions, corpus, table)).means
-        return {name: found[name] for name in ("kendall", "spearman", "overlap")}
+        means = agreement(table, EncoderScores(encoder).score(questions, corpus, table)).means
+        return {name: means[name] for name in ("kendall", "spearman", "overlap")}
 
     return means
-
-
-def candidate_scores(encoder: DualEncoder, questions: Any, corpus: Any, table: ScoreTable) -> ScoreTable:
-    """The encoder's scores (q, k) of the passages in a table's cells."""
-    import numpy as np
-
-    from kit.types import ScoreTable
-
-    names = [name for name in np.unique(table.passage_ids).tolist() if name]
-    rows = {name: row for row, name in enumerate(names)}
-    passages = encoder.encode_passages([corpus[name] for name in names])  # (x, d)
-    asked = encoder.encode_questions([question.text for question in questions])  # (q, d)
-    values = np.full(table.values.shape, np.nan, dtype=np.float32)
-    for number, question in enumerate(questions):
-        row = table.row_of(question.id)
-        there = table.mask[row]
-        chosen = [rows[name] for name in table.passage_ids[row][there].tolist()]
-        values[row, there] = passages[chosen] @ asked[number] * encoder.scale  # (k, d) @ (d,) -> (k,)
-    return ScoreTable("student", table.question_ids, table.passage_ids, values)

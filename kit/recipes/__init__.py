@@ -4,10 +4,9 @@ from kit.recipes.published import (
     RECIPE_LOSSES,
     RECIPES,
     Recipe,
-    load_teacher,
     named_recipe,
     student_of,
     train_recipe,
 )
 
-__all__ = ["RECIPES", "RECIPE_LOSSES", "Recipe", "load_teacher", "named_recipe", "student_of", "train_recipe"]
+__all__ = ["RECIPES", "RECIPE_LOSSES", "Recipe", "named_recipe", "student_of", "train_recipe"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from torch import Tensor
 
 from kit.encoder import DualEncoder, family_named
 from kit.losses import LOSSES, emdr2
-from kit.reader import FiDReader
-from kit.teachers import CrossEncoder, ExtractiveReader, FiDAttention, LeaveOneOut, PassageLikelihood, Teacher
+from kit.teachers import TEACHERS, Teacher
 from kit.train import (
     DISTILLATION,
     Distillation,
@@ -59,16 +57,6 @@ def marginal_likelihood(
 
 
 RECIPE_LOSSES: dict[str, Callable[..., Tensor]] = {**LOSSES, "emdr2": marginal_likelihood}
-# A teacher's name -> the teacher, made from a FiD reader ...
-READER_TEACHERS: dict[str, Callable[[FiDReader], Teacher]] = {
-    "fid_kd": FiDAttention,
-    "adist": partial(FiDAttention, aggregation="adist"),
-    "pdist": PassageLikelihood,
-    "loop": LeaveOneOut,
-    "answer_likelihood": partial(PassageLikelihood, over_answer="sum"),
-}
-# ... or from a checkpoint of its own.
-PAIR_TEACHERS: dict[str, type[Any]] = {"relevance": ExtractiveReader, "cross_encoder": CrossEncoder}
 NO_TEACHER = "labels"
 
 
@@ -84,7 +72,7 @@ class Recipe:
     name: str
     what: str  # one sentence
     source: str
-    teacher: str  # of READER_TEACHERS or PAIR_TEACHERS, or "labels": passages that hold the answer
+    teacher: str  # of `kit.teachers.TEACHERS`, or "labels": passages that hold the answer
     loss: str  # of RECIPE_LOSSES, or "in_batch_nll"
     family: str  # of the published student
     batches: str  # "listwise": own passages; "pairs": two of them; "in-batch": all of the batch; "topic-balanced"
@@ -94,7 +82,7 @@ class Recipe:
     def __post_init__(self) -> None:
         where = f"recipe {self.name!r}"
         _one_of(f"{where}, batches", self.batches, BATCHES)
-        _one_of(f"{where}, teacher", self.teacher, [*READER_TEACHERS, *PAIR_TEACHERS, NO_TEACHER])
+        _one_of(f"{where}, teacher", self.teacher, [*TEACHERS, NO_TEACHER])
         if (self.batches == "in-batch") != (self.teacher == NO_TEACHER):
             raise KitError(where, "batches 'in-batch' with teacher 'labels' and only then", f"{self.teacher!r}")
         fixed = {"in-batch": ["in_batch_nll"], "topic-balanced": ["margin_mse"]}
@@ -155,7 +143,7 @@ _ALL = (
     ),
     Recipe(
         "rdr", "DPR's retriever learns which passage DPR's extractive reader would choose, by KL.",
-        "RDR (Yang & Seo 2020, arXiv 2010.10999)", "relevance", "kl", "dpr", "listwise",
+        "RDR (Yang & Seo 2020, arXiv 2010.10999)", "extractive_reader", "kl", "dpr", "listwise",
         # [P] KL over a list of candidates, both towers trained on from DPR's. Temperature, list, rate, steps and batch
         # were not recovered: [K] temperature 1, 24 passages (the reader's own number), rate 1e-5 (DPR's paper), 16
         # questions, 20,000 steps; [C] DPR's clip 2 and warm-up 1,237.
@@ -272,14 +260,3 @@ def student_of(recipe: Recipe | str, start: DualEncoder, scale: str = "toy") -> 
         raise KitError("student_of", f"a start of family {family.name!r} with its projection", start.family.name)
     towers = [copy.deepcopy(start.question_tower) for _ in range(1 + family.two_towers)]
     return DualEncoder(*towers, family=family, tokenizer=start._tokenizer).to(start.device).eval()
-
-
-def load_teacher(name: str, name_or_dir: str | Path, *, device: str = "auto") -> Teacher:
-    """The teacher of this name (a recipe's `.teacher`) from a checkpoint: a FiD reader's, or one of its own kind.
-
-    A pair teacher's inputs are as long as it can read, at most what its class says (512 and 350 tokens).
-    """
-    _one_of("teacher", name, [*READER_TEACHERS, *PAIR_TEACHERS])
-    if name in READER_TEACHERS:
-        return READER_TEACHERS[name](FiDReader.from_pretrained(name_or_dir, device=device))
-    return PAIR_TEACHERS[name].from_pretrained(name_or_dir, device=device)

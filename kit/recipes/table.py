@@ -24,11 +24,11 @@ from kit.encoder import DualEncoder
 from kit.index import build_index
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
-from kit.recipes.published import NO_TEACHER, READER_TEACHERS, RECIPES, Recipe, load_teacher, student_of, train_recipe
+from kit.recipes.published import NO_TEACHER, RECIPES, Recipe, student_of, train_recipe
 from kit.retrieve import BM25, DenseRetriever
 from kit.rounds import with_drawn_passages
 from kit.shipped import DATA
-from kit.teachers import Teacher
+from kit.teachers import READER_TEACHERS, Teacher, load_teacher
 from kit.toy.pair_teachers import PAIR_TEACHERS
 from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader

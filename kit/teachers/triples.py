@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kit.data.records import reading
-from kit.teachers.scores import looks_squashed
+from kit.teachers.scaling import looks_like_probabilities
 from kit.types import KitError, ScoreTable
 
 COLUMNS = "five columns: pos_score, neg_score, question id, positive passage's id, negative passage's id"
@@ -39,7 +39,7 @@ def load_teacher_triples(
     name: str = "teacher",
     most: int | None = None,
     tolerance: float = 0.1,
-    allow_squashed: bool = False,
+    allow_probabilities: bool = False,
 ) -> ScoreTable:
     """The scores of a teacher file as a table (q, k): a row a question, its passages in the file's order.
 
@@ -50,7 +50,7 @@ def load_teacher_triples(
 
     A pair that comes again has the score of its first line; one that differs by more than `tolerance` is an error (half
     precision and padding make small differences). So are scores that all lie from 0 to 1, as a sigmoid's do, unless
-    `allow_squashed` (see `looks_squashed`).
+    `allow_probabilities` (see `looks_like_probabilities`).
     """
     if most is not None and most < 2:
         raise KitError("load_teacher_triples: most", "at least 2 passages a question, or None", most)
@@ -60,13 +60,15 @@ def load_teacher_triples(
         scored = ((triple.positive_id, triple.positive_score), (triple.negative_id, triple.negative_score))
         for passage_id, score in scored:
             if most is None or len(row) < most or passage_id in row:
-                known = row.setdefault(passage_id, score)
-                if abs(known - score) > tolerance:
-                    wanted = f"{known} within {tolerance} for question {triple.question_id!r}, passage {passage_id!r}"
+                first = row.setdefault(passage_id, score)
+                if abs(first - score) > tolerance:
+                    wanted = f"{first} within {tolerance} for question {triple.question_id!r}, passage {passage_id!r}"
                     raise KitError(f"{path}:{line}", f"{wanted}, as earlier in the file", score)
     table = ScoreTable.from_rows(name, {question_id: list(row.items()) for question_id, row in rows.items()})
-    if not allow_squashed and looks_squashed(table):
-        raise KitError(str(path), "raw scores (allow_squashed=True takes others)", "scores that all lie from 0 to 1")
+    if not allow_probabilities and looks_like_probabilities(table):
+        raise KitError(
+            str(path), "raw scores (allow_probabilities=True takes others)", "scores that all lie from 0 to 1"
+        )
     return table
 
 

@@ -66,7 +66,7 @@ CROSS_ENCODER = PairTraining(
 )
 EXTRACTIVE_READER = CROSS_ENCODER
 LAYERS = 3
-PAIR_TEACHERS = {"cross_encoder": DATA / "bert-cat", "relevance": DATA / "dpr-reader"}  # as they ship
+PAIR_TEACHERS = {"cross_encoder": DATA / "bert-cat", "extractive_reader": DATA / "dpr-reader"}  # as they ship
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
 
 
@@ -159,7 +159,7 @@ def train_extractive_reader(
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch, passages, real = _batch(items, corpus, config, number, rng)
-        inputs = teacher._inputs([item.question.text for item in batch], passages)
+        inputs = teacher.inputs([(item.question, p) for item, row in zip(batch, passages, strict=True) for p in row])
         rows = nn.utils.rnn.pad_sequence([torch.tensor(given.ids) for given in inputs], batch_first=True)  # (x, t)
         lengths = torch.tensor([len(given.ids) for given in inputs])
         mask = torch.arange(rows.shape[1]) < lengths[:, None]  # (x, t)
@@ -268,7 +268,7 @@ def main(
     work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = Path(
         "runs/pair-teachers"
     ),
-    only: Annotated[list[str] | None, typer.Option(help="cross_encoder or relevance [default: both]")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="cross_encoder or extractive_reader [default: both]")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
     """Train both on imagined questions and write data/toy. Example: python -m kit.toy.pair_teachers --threads 2"""
@@ -276,8 +276,8 @@ def main(
         torch.set_num_threads(threads)
     start = stacked(DualEncoder.from_pretrained(DATA / "bert", device="cpu"))
     taught = imagined_questions()
-    learn = {"cross_encoder": train_cross_encoder, "relevance": train_extractive_reader}
-    save = {"cross_encoder": save_cross_encoder, "relevance": save_extractive_reader}
+    learn = {"cross_encoder": train_cross_encoder, "extractive_reader": train_extractive_reader}
+    save = {"cross_encoder": save_cross_encoder, "extractive_reader": save_extractive_reader}
     for name in only or list(PAIR_TEACHERS):
         save[name](learn[name](start, *taught, folder=work / name), PAIR_TEACHERS[name], dtype=torch.float16)
         typer.echo(f"wrote {PAIR_TEACHERS[name]}")

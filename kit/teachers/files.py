@@ -1,0 +1,62 @@
+"""A teacher's scores as a file of FiD's format, some 4,000 passages at a time: no file is held, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from kit.data.examples import Example, example_writer, numbered_examples
+from kit.teachers.scores import CELLS_AT_ONCE, Teacher
+from kit.types import KitError, Passage, Question, ScoreTable
+
+Part = tuple[list[Question], Mapping[str, Passage], ScoreTable]
+
+
+def score_file(teacher: Teacher, source: str | Path, path: str | Path, *, progress: bool = False) -> None:
+    """Write the examples of the FiD file `source` to `path` with the teacher's scores in place of those there.
+
+    Neither file is held, whatever its size (only the questions' ids are). Passages keep their order; one that was not
+    scored has no `score`. The file appears, whole, at the end. Raises `KitError` as reading and scoring do, when they
+    meet the mistake; no file is written then.
+    """
+    with example_writer(path) as write, tqdm(desc="scoring", disable=not progress) as bar:
+        for questions, corpus, part in _parts_of(source):
+            scored = teacher.score(questions, corpus, part).aligned_to(part)
+            for row, question in enumerate(questions):
+                cells = scored.mask[row]
+                passages = [corpus[i] for i in scored.passage_ids[row][cells].tolist()]
+                write(question, passages, scored.values[row][cells])
+                bar.update()
+
+
+def _parts_of(source: str | Path) -> Iterator[Part]:
+    """The examples of a file in parts; raises `KitError` if a question stands there twice."""
+    ids: set[str] = set()
+    batch: list[tuple[int, Example]] = []
+    cells = 0
+    for line, example in numbered_examples(source):
+        if example.question.id in ids:
+            raise KitError(f"{source}:{line}", "question ids that differ", f"{example.question.id!r} twice")
+        ids.add(example.question.id)
+        if batch and cells + len(example.passages) > CELLS_AT_ONCE:
+            yield _part(source, batch)
+            batch, cells = [], 0
+        batch.append((line, example))
+        cells += max(1, len(example.passages))
+    if batch:
+        yield _part(source, batch)
+
+
+def _part(source: str | Path, batch: Sequence[tuple[int, Example]]) -> Part:
+    passages: dict[str, Passage] = {}
+    rows: dict[str, list[tuple[str, float]]] = {}
+    for line, example in batch:
+        for passage in example.passages:
+            if passages.setdefault(passage.id, passage) != passage:
+                wanted = f"passage {passage.id!r} as earlier in the file"
+                raise KitError(f"{source}:{line}", wanted, f"{passage.text!r:.60}")
+        ids = [passage.id for passage in example.passages]
+        rows[example.question.id] = list(zip(ids, example.scores, strict=True))
+    return [example.question for _, example in batch], passages, ScoreTable.from_rows(str(source), rows)
