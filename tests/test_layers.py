@@ -25,6 +25,7 @@ LAYERS = [
     ["rounds", "recipes"],
     ["doctor", "bench"],
     ["plots"],
+    ["pages"],
     ["report"],
     ["quickstart"],
     ["widgets"],

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from kit.course.execute import Executed, execute
+from kit.pages.execute import Executed, execute_notebook
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -81,7 +81,10 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[Executed]
     """The notebooks whose tests were chosen, run a few at a time; each test waits for its own."""
     chosen = [item.callspec.params["path"] for item in request.session.items if "runs" in item.fixturenames]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        yield {path: pool.submit(execute, path, timeout=900, threads=1) for path in chosen}
+        yield {
+            path: pool.submit(execute_notebook, path, timeout=900, environment={"OMP_NUM_THREADS": "1"})
+            for path in chosen
+        }
         pool.shutdown(cancel_futures=True)
 
 

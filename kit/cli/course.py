@@ -31,7 +31,8 @@ def course(
     Example:
       kit course --out site --only 00 --only 12
     """
-    from kit.course.site import EXPLORERS, HOSTING, find_notebooks, load_hosting, make_course
+    from kit.course.hosting import HOSTING, load_hosting
+    from kit.course.site import EXPLORERS, find_notebooks, make_course
 
     folder_to_write(out, ("index.html", EXPLORERS), "course")  # the second: of a course that was stopped
     place = notebook_folder(folder)
