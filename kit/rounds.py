@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from kit.data import save_examples
+from kit.files import read_json, write_json, written_aside
 from kit.metrics import answer_recall, exact_match
 from kit.teachers import FiDAttention
 from kit.train import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, distil, train_reader
-from kit.types import KitError, Passage, Question, ScoreTable, written_aside
+from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
     from kit.encoder import DualEncoder
@@ -123,9 +124,8 @@ def measure(
             asked, corpus, table, n_context=plan.read, batch_size=16, max_new_tokens=16, progress=progress
         )
         reading.scores.save(scores_path)
-        with written_aside(answers_path) as aside:
-            aside.write_text(json.dumps(reading.answers, indent=0), encoding="utf-8")
-    answers = json.loads(answers_path.read_text(encoding="utf-8"))
+        write_json(answers_path, reading.answers, indent=0)
+    answers = read_json(answers_path, dict)
     return float(np.mean([exact_match(answers[question.id], question.answers) for question in asked]))
 
 
@@ -255,8 +255,7 @@ def _round(
     plan: Plan,
 ) -> Round:
     done = Round(number, table.name, answer_recall(table, test, corpus, plan.ks), em, here)
-    with written_aside(here / "round.json") as aside:
-        aside.write_text(json.dumps({**asdict(done), "folder": here.name}, indent=2), encoding="utf-8")
+    write_json(here / "round.json", {**asdict(done), "folder": here.name})
     return done
 
 

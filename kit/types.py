@@ -8,10 +8,7 @@ tokens, `v` vocabulary, `d` embedding, `h` heads, `n` layers, `x` any batch.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,46 +34,6 @@ class KitError(ValueError):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows of the error: its line, as the command line does, and not the calls that led to it."""
         return [f"KitError: {self}"]
-
-
-@contextmanager
-def written_aside(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
-
-    The folder is made if needed, and goes again where the block does not end well and nothing else came into it. A
-    reader of `path` sees the old file or the whole new one, never half of it.
-    """
-    path = Path(path)
-    with folder_made(path.parent):
-        yield from _aside(path)
-
-
-@contextmanager
-def folder_made(folder: Path) -> Iterator[None]:
-    """The folder, made with those above it if needed; those that were made go again if an error leaves them empty."""
-    made = [one for one in (folder, *folder.parents) if not one.exists()]  # the innermost first
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        for one in made:
-            with suppress(OSError):  # not empty, or gone
-                one.rmdir()
-        raise
-
-
-def _aside(path: Path) -> Iterator[Path]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix="".join(path.suffixes), dir=path.parent)
-    os.close(handle)
-    umask = os.umask(0)
-    os.umask(umask)
-    try:
-        yield Path(name)
-        os.chmod(name, 0o666 & ~umask)  # at the end: who writes may have put another file there, for its owner alone
-        os.replace(name, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
 
 
 @dataclass(frozen=True)
@@ -251,6 +208,8 @@ class ScoreTable:
         """Write the table as Parquet (columns question_id, passage_ids, values: one row a question)."""
         import pyarrow
         import pyarrow.parquet
+
+        from kit.files import written_aside
 
         columns = {
             "question_id": pyarrow.array(self.question_ids.tolist(), pyarrow.string()),

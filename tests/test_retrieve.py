@@ -124,7 +124,8 @@ def test_bm25_refuses_in_one_line(tmp_path, corpus):
     with pytest.raises(KitError, match="a folder that BM25 saved"):
         BM25.load(tmp_path)
     (tmp_path / "other").mkdir()
-    with pytest.raises(KitError, match="a new folder, or one that BM25 saved"):
+    (tmp_path / "other" / "thesis.md").touch()
+    with pytest.raises(KitError, match=r"wanted a new folder, or one with .* its files, given one with thesis\.md"):
         BM25(corpus).save(tmp_path / "other")
     BM25(corpus).save(tmp_path / "a")
     BM25(corpus_of(["x"] * 80)).save(tmp_path / "b")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from kit.types import KitError, Passage, Question, ScoreTable, written_aside
+from kit.types import KitError, Passage, Question, ScoreTable
 
 NAN = float("nan")
 
@@ -94,37 +93,6 @@ def test_questions_and_passages_are_checked():
     with pytest.raises(KitError, match="an id that is not empty"):
         Passage("", "t", "x")
     assert Question("q", "where?", ["Paris"]).answers == ("Paris",)
-
-
-def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), written_aside(path) as aside:
-        aside.write_text("half")
-        raise RuntimeError
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_was_made_for_a_file_goes_again_with_it(tmp_path):
-    with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "a" / "b" / "c.txt") as aside:
-        aside.write_text("half")
-        1 / 0  # noqa: B018
-    assert not list(tmp_path.iterdir())
-    (tmp_path / "a").mkdir()
-    with pytest.raises(ZeroDivisionError), written_aside(tmp_path / "a" / "b" / "c.txt"):
-        1 / 0  # noqa: B018
-    assert [path.name for path in tmp_path.iterdir()] == ["a"], "a folder that was there stays"
-
-
-def test_a_file_written_aside_is_for_all_whom_the_umask_allows(tmp_path):
-    umask = os.umask(0o022)
-    try:
-        with written_aside(tmp_path / "a") as aside:
-            aside.unlink()  # as safetensors does, which puts a file of its own there, for its owner alone
-            aside.touch(mode=0o600)
-    finally:
-        os.umask(umask)
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_notebook_shows_one_line():

@@ -22,8 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.files import folder_made
 from kit.shipped import DATA
-from kit.types import KitError, folder_made
+from kit.types import KitError
 
 FID_HOST = "https://dl.fbaipublicfiles.com/FiD/pretrained_models"
 CHUNK = 1 << 20

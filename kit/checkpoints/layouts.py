@@ -6,7 +6,6 @@ does not need is listed here, family by family. Strictness itself: `kit.checkpoi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from kit.checkpoints.downloads import resolve
 from kit.checkpoints.weights import fill_strictly, read_config, weight_shapes
+from kit.files import read_json
 from kit.types import KitError
 
 # T5 as the original FiD reader saved it: an EncoderWrapper around the encoder, a CheckpointWrapper around each block.
@@ -131,11 +131,11 @@ def load_tokenizer(name_or_dir: str | Path) -> Any:
 
 def _lower_cases(directory: Path) -> bool:
     if (directory / "tokenizer.json").exists():
-        normalizer = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8")).get("normalizer") or {}
+        normalizer = read_json(directory / "tokenizer.json", dict).get("normalizer") or {}
         if "lowercase" in normalizer:
             return bool(normalizer["lowercase"])
     if (directory / "tokenizer_config.json").exists():
-        options = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))
+        options = read_json(directory / "tokenizer_config.json", dict)
         return bool(options.get("do_lower_case", True))
     return True
 

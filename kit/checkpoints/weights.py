@@ -6,7 +6,6 @@ report. Knows no family of checkpoints: names are mapped by what the caller give
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from kit.files import read_json
 from kit.types import KitError
 
 # Names of the first BERT files, and a buffer that older files hold.
@@ -29,18 +29,7 @@ def read_config(directory: str | Path) -> dict[str, Any]:
     path = Path(directory) / "config.json"
     if not path.exists():
         raise KitError(str(directory), "a checkpoint folder with a config.json", "none")
-    return read_json(path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; `KitError` where there is none or it does not read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise KitError(str(path), "JSON", error) from None
-    if not isinstance(found, dict):
-        raise KitError(str(path), "a JSON object", type(found).__name__)
-    return found
+    return read_json(path, dict)
 
 
 def weight_files(directory: str | Path) -> list[Path]:
@@ -51,7 +40,7 @@ def weight_files(directory: str | Path) -> list[Path]:
             return [directory / name]
         index = directory / f"{name}.index.json"
         if index.exists():
-            names = sorted(set(read_json(index).get("weight_map", {}).values()))
+            names = sorted(set(read_json(index, dict).get("weight_map", {}).values()))
             if not names:
                 raise KitError(str(index), "the names of shards in 'weight_map'", "none")
             gone = [name for name in names if not (directory / name).exists()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,12 +34,11 @@ def finish(training: Training, out: Path, work: Path | None, save: Callable[[Pat
         raise Interrupted(f"at step {last:.0f}; {how}")
     if not is_chief():
         return
-    from kit.types import written_aside
+    from kit.files import write_json
 
     save(out)
     history = {"losses": training.losses, "evaluations": training.evaluations}
-    with written_aside(out.with_name(f"{out.name}.json")) as aside:
-        aside.write_text(json.dumps(history), encoding="utf-8")
+    write_json(out.with_name(f"{out.name}.json"), history, indent=None)
     for left in (*folder.glob("step-*"), folder / "best.safetensors", folder / "training.json"):
         left.unlink(missing_ok=True)
     if not any(folder.iterdir()):

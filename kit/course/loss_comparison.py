@@ -8,7 +8,6 @@ and the others at the one with the best recall on the dev questions. Knows nothi
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import typer
 
 from kit.course.ground import Ground, ground
 from kit.encoder import DualEncoder
+from kit.files import read_json, write_json
 from kit.index import build_index
 from kit.losses import LOSSES
 from kit.metrics import answer_recall
@@ -32,7 +32,7 @@ from kit.rounds import with_drawn_passages
 from kit.teachers import FiDAttention, standardised
 from kit.toy import DATA
 from kit.train import Distillation, Optimisation, distil
-from kit.types import ScoreTable, written_aside
+from kit.types import ScoreTable
 
 RESULTS = DATA / "results" / "losses.json"
 KS = (1, 2, 5, 10, 20, 50, 100)
@@ -104,7 +104,7 @@ def compare(
     rows: dict[str, dict[str, Any]] = {}
     path = folder / "rows.json"
     if path.exists():
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path, list)
     for name in ("BM25", "start"):
         if name not in rows:
             retriever = toy.bm25 if name == "BM25" else _dense(toy, toy.new_encoder())
@@ -118,8 +118,7 @@ def compare(
             if key not in rows:
                 scores = _scores(folder, toy, condition.noise, sizes)
                 rows[key] = {"condition": name, **_run(toy, condition, scores, seed, rate, sizes)}
-                with written_aside(path) as aside:
-                    aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+                write_json(path, rows, indent=1)
                 print(key, rows[key]["recall"], f"{rows[key]['seconds']:.0f} s", flush=True)
     return list(rows.values())
 
@@ -198,8 +197,7 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     rows = compare(folder, seeds=range(seeds))
-    with written_aside(out) as aside:
-        aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    write_json(out, rows, indent=1)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ reader begins as the shipped T5 and sees as many passages a step. Knows nothing 
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ import torch
 import typer
 
 from kit.course.ground import Ground, ground
+from kit.files import read_json, write_json
 from kit.metrics import exact_match
 from kit.reader import FiDReader
 from kit.toy import DATA
 from kit.train import Optimisation, ReaderTraining, train_reader
-from kit.types import written_aside
 
 RESULTS = DATA / "results" / "passages_read.json"
 
@@ -48,7 +47,7 @@ def compare(
     Rows are kept in `path`, and those that are there are not made again.
     """
     path, toy = Path(path), toy or ground("toy")
-    rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    rows: list[dict[str, Any]] = read_json(path, list) if path.exists() else []
     for seed, n in [(seeds[0], None), *((seed, n) for seed in seeds for n in sizes.train_n)]:
         if any((row["seed"], row["trained_n"]) == (seed, n) for row in rows):
             continue
@@ -57,8 +56,7 @@ def compare(
             {"trained_n": n, "seed": seed, "steps": sizes.steps if n else 0, "em": _measured(toy, reader, sizes)}
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(path) as aside:
-            aside.write_text(json.dumps(rows), encoding="utf-8")
+        write_json(path, rows, indent=None)
         print(
             f"trained at {n}, seed {seed}:",
             {m: float(np.mean(right)) for m, right in rows[-1]["em"].items()},

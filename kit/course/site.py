@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kit.course.hosting import Hosting
+from kit.files import written_aside
 from kit.pages.execute import Executed, execute_notebook
 from kit.pages.notebook import Page, prose, render_notebook, write_page
-from kit.types import KitError, written_aside
+from kit.types import KitError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn, TextIO
 
-from kit.types import KitError, written_aside
+from kit.files import written_aside
+from kit.types import KitError
 
 Complain = Callable[[KitError], None]
 PIECE = 1 << 20  # characters read at a time from a JSON list

@@ -6,7 +6,6 @@ section 4) and RDR; BERT_Dot (Hofstaetter et al. 2020) and its model card; Contr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from kit import text
 from kit.checkpoints.weights import read_config
+from kit.files import read_json
 from kit.types import KitError, Passage
 
 MANIFEST = "kit_encoder.json"
@@ -109,7 +109,7 @@ def detect_family(directory: str | Path) -> Family:
     """
     directory = Path(directory)
     if (directory / MANIFEST).exists():
-        return Family.from_json(_read_json(directory / MANIFEST)["family"], str(directory / MANIFEST))
+        return Family.from_json(read_json(directory / MANIFEST)["family"], str(directory / MANIFEST))
     config = read_config(directory)
     kind, architecture = config.get("model_type"), (config.get("architectures") or ["?"])[0]
     if "indexing_dimension" in config:
@@ -142,11 +142,11 @@ def _fid_retriever(config: Mapping[str, Any], where: str) -> Family:
 
 def _sentence_transformer(directory: Path) -> Family:
     """Transformer, Pooling by mean or first token, and perhaps Normalize: nothing else is read."""
-    modules = [module["type"].rpartition(".")[2] for module in _read_json(directory / "modules.json")]
+    modules = [module["type"].rpartition(".")[2] for module in read_json(directory / "modules.json")]
     if modules not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
         raise KitError(str(directory / "modules.json"), "Transformer, Pooling and at most Normalize", modules)
-    path = directory / _read_json(directory / "modules.json")[1]["path"] / "config.json"
-    pooling = _read_json(path)
+    path = directory / read_json(directory / "modules.json")[1]["path"] / "config.json"
+    pooling = read_json(path)
     on = [name for name, value in pooling.items() if name.startswith("pooling_mode_") and value is True]
     on = on or [f"pooling_mode_{pooling.get('pooling_mode')}"]
     names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
@@ -155,7 +155,7 @@ def _sentence_transformer(directory: Path) -> Family:
         raise KitError(str(path), "pooling by mean or by the first token", on)
     length = 512
     if (directory / "sentence_bert_config.json").exists():
-        length = _read_json(directory / "sentence_bert_config.json").get("max_seq_length") or length
+        length = read_json(directory / "sentence_bert_config.json").get("max_seq_length") or length
     return Family(
         "sentence-transformers",
         pooling=names[on[0]],
@@ -164,10 +164,3 @@ def _sentence_transformer(directory: Path) -> Family:
         question_length=length,
         passage_length=length,
     )
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise KitError(str(path), "a JSON file", error) from None

@@ -6,9 +6,6 @@ Every weight comes from the files, or a `KitError` names it. Knows nothing of ho
 from __future__ import annotations
 
 import copy
-import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +16,7 @@ from kit.checkpoints import RELEASES, load_tokenizer, resolve
 from kit.checkpoints.layouts import build_tower, load_tower, tower_config
 from kit.checkpoints.weights import fill_strictly, read_config, weight_shapes
 from kit.encoder.families import MANIFEST, Family, detect_family, family_named
+from kit.files import folder_aside, read_json, write_json
 from kit.types import KitError
 
 if TYPE_CHECKING:
@@ -120,7 +118,7 @@ def _own_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
     if any((folder / name).exists() for name in ("tokenizer.json", "vocab.txt", "spiece.model")):
         return load_tokenizer(folder)
     if (folder / MANIFEST).exists():
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("tokenizer")
+        return read_json(folder / MANIFEST, dict).get("tokenizer")
     return FID_TOKENIZER if "indexing_dimension" in config else None
 
 
@@ -129,19 +127,8 @@ def save(encoder: DualEncoder, directory: str | Path) -> None:
 
     A folder that is there already is replaced if it holds nothing but an earlier checkpoint of an encoder.
     """
-    directory = Path(directory)
-    earlier = json.loads((directory / MANIFEST).read_text()).get("files", []) if (directory / MANIFEST).exists() else []
-    strangers = {path.name for path in directory.iterdir()} - {MANIFEST, *earlier} if directory.exists() else set()
-    if strangers:
-        raise KitError(str(directory), "a new folder, or one with an earlier encoder and nothing else", min(strangers))
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as aside:
-        new = Path(aside) / "new"
-        new.mkdir()
+    with folder_aside(directory, MANIFEST) as new:
         _write(encoder, new)
-        if directory.exists():
-            shutil.move(directory, Path(aside) / "old")
-        new.rename(directory)
 
 
 def _write(encoder: DualEncoder, new: Path) -> None:
@@ -158,6 +145,5 @@ def _write(encoder: DualEncoder, new: Path) -> None:
         "version": 1,
         "family": encoder.family.to_json(),
         "tokenizer": tokenizer if isinstance(tokenizer, str) else None,
-        "files": sorted(path.name for path in new.iterdir()),
     }
-    (new / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_json(new / MANIFEST, manifest)

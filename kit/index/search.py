@@ -7,7 +7,6 @@ fingerprint it is given tells whose vectors it holds.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow
 
+from kit.files import read_json, write_json, written_aside
 from kit.index.vectors import Vectors, id_column, ids_of_rows, ids_sha256, read_ids, write_ids
-from kit.types import KitError, written_aside
+from kit.types import KitError
 
 FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
 ROWS_AT_ONCE = 65_536
@@ -159,8 +159,7 @@ class VectorIndex:
         write_ids(directory / IDS, self.ids)
         about = {"format": "kit.VectorIndex", "version": 1, "spec": self.spec, "count": len(self)}
         about |= {"dimension": self.dimension, "fingerprint": self.fingerprint, "ids_sha256": ids_sha256(self.ids)}
-        with written_aside(directory / ABOUT) as aside:
-            aside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        write_json(directory / ABOUT, about)
 
     @classmethod
     def load(
@@ -172,10 +171,9 @@ class VectorIndex:
         other than `fingerprint`'s.
         """
         faiss, directory = load_faiss(), Path(directory)
-        try:
-            about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise KitError(str(directory), f"an index saved by the kit ({ABOUT})", error) from None
+        if not (directory / ABOUT).exists():
+            raise KitError(str(directory), f"an index saved by the kit ({ABOUT})", "none")
+        about = read_json(directory / ABOUT, dict)
         try:
             index = faiss.read_index(str(directory / INDEX), faiss.IO_FLAG_MMAP if mmap else 0)
         except RuntimeError as error:

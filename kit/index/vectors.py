@@ -9,7 +9,6 @@ holds the checksums. Knows nothing of encoders: it keeps the fingerprint it is g
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,7 +21,8 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from kit.types import KitError, written_aside
+from kit.files import read_json, write_json, written_aside
+from kit.types import KitError
 
 DTYPES = ("float16", "float32")
 IDS, PLAN, MANIFEST = "ids.parquet", "plan.json", "manifest.json"
@@ -129,7 +129,7 @@ def read_vectors(directory: str | Path, *, fingerprint: str | None = None, verif
     if not (directory / MANIFEST).exists():
         done = len(list(directory.glob("vectors-*.npy")))
         raise KitError(str(directory), "finished vectors (a manifest.json)", f"{done} shards; run the writing again")
-    manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(directory / MANIFEST, dict)
     sha256, dimension = tuple(manifest.pop("sha256")), manifest.pop("dimension")
     vectors = Vectors(directory, Plan(**manifest), dimension, sha256)
     if fingerprint is not None and vectors.fingerprint != fingerprint:
@@ -206,14 +206,14 @@ def _agreed(directory: Path, ids: Sequence[str], shard_size: int, dtype: str, fi
     plan = Plan(len(ids), shard_size, dtype, fingerprint, ids_sha256(names))
     path = directory / PLAN
     if path.exists():
-        earlier = Plan(**json.loads(path.read_text(encoding="utf-8")))
+        earlier = Plan(**read_json(path, dict))
         differ = [name for name, value in asdict(plan).items() if asdict(earlier)[name] != value]
         if differ:
             wanted = f"the {differ[0]} of the vectors that it holds, {asdict(earlier)[differ[0]]!r}"
             raise KitError(str(directory), wanted, f"{asdict(plan)[differ[0]]!r} (take another folder)")
         return plan
     write_ids(directory / IDS, names)
-    _write_json(path, asdict(plan))
+    write_json(path, asdict(plan))
     return plan
 
 
@@ -239,7 +239,7 @@ def _finish(directory: Path, plan: Plan) -> Vectors:
         if shape != (rows, first.shape[1]):
             raise KitError(str(_shard(directory, number)), f"vectors {(rows, first.shape[1])}", f"{shape}")
     sha256 = [_sha256(_shard(directory, number)) for number in range(plan.shards)]
-    _write_json(directory / MANIFEST, {**asdict(plan), "dimension": first.shape[1], "sha256": sha256})
+    write_json(directory / MANIFEST, {**asdict(plan), "dimension": first.shape[1], "sha256": sha256})
     return read_vectors(directory)
 
 
@@ -259,8 +259,3 @@ def _shard(directory: Path, number: int) -> Path:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with written_aside(path) as aside:
-        aside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

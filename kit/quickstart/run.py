@@ -21,10 +21,11 @@ import numpy as np
 
 from kit.data import Corpus, save_passages, save_questions
 from kit.encoder import DualEncoder
+from kit.files import read_json, write_json
 from kit.index import build_index
 from kit.metrics import answer_recall, exact_match
 from kit.quickstart.run_folder import RunFolder
-from kit.quickstart.story import StudentScores, write_json, write_samples, write_story
+from kit.quickstart.story import StudentScores, write_samples, write_story
 from kit.reader import FiDReader
 from kit.report import write_report
 from kit.retrieve import BM25, DenseRetriever
@@ -89,7 +90,7 @@ def run_quickstart(
         reader = FiDReader.from_pretrained(folder / "round-1" / "reader", device="cpu")
         found = ScoreTable.load(folder / "round-0" / "test.parquet")
         scores = ScoreTable.load(folder / "round-0" / "test.scores.parquet")
-        answers = json.loads((folder / "round-0" / "test.answers.json").read_text(encoding="utf-8"))
+        answers = read_json(folder / "round-0" / "test.answers.json", dict)
         figures = {
             "corpus": _corpus_figures(world),
             "reader": reader_figures(reader, world, answers, untrained),
@@ -232,7 +233,7 @@ class _Clock:
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self.path, self.say = path, say
-        self.stages: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+        self.stages: list[dict[str, Any]] = read_json(path, list) if path.exists() else []
 
     @property
     def total(self) -> float:

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.types import KitError, written_aside
+from kit.files import contents, write_json
+from kit.types import KitError
 
 MANIFEST = "run.json"
 KIND = "kit quickstart"
@@ -41,7 +42,7 @@ class RunFolder:
         if run.path.exists() and not run.path.is_dir():
             raise KitError(str(run.path), "a folder", "a file")
         if not (run.path / MANIFEST).exists():
-            others = [one.name for one in run.path.glob("*") if not one.name.startswith(f".{MANIFEST}.")]
+            others = [one.name for one in contents(run.path)] if run.path.exists() else []
             if others:
                 wanted = f"a new or empty folder, or one with the {MANIFEST} of an earlier run"
                 raise KitError(str(run.path), wanted, f"a folder with other files ({min(others)})")
@@ -128,8 +129,7 @@ class RunFolder:
 
     def _write(self) -> None:
         content = {"kind": KIND, "finished": self.finished, "settings": self.settings, "files": self.files}
-        with written_aside(self.path / MANIFEST) as aside:
-            aside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        write_json(self.path / MANIFEST, content)
 
 
 def _digest(path: Path) -> str:

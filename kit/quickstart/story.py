@@ -5,11 +5,9 @@ The report's pictures are made from these files; none is made here.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +15,11 @@ import torch
 from kit.attention import capture_cross_attention
 from kit.data import Corpus
 from kit.encoder import DualEncoder
+from kit.files import read_json, write_json, written_aside
 from kit.metrics import exact_match
 from kit.reader import FiDReader
 from kit.toy.world import ToyWorld
-from kit.types import Question, ScoreTable, written_aside
+from kit.types import Question, ScoreTable
 
 
 class StudentScores:
@@ -145,13 +144,8 @@ def write_samples(folder: Path, world: ToyWorld, seed: int) -> None:
     training = {"rounds": []}
     for here in sorted(folder.glob("round-[1-9]*")):
         reader, student = (
-            json.loads((here / part / "training.json").read_text()) for part in ("reader-training", "distillation")
+            read_json(here / part / "training.json", dict) for part in ("reader-training", "distillation")
         )
         training.setdefault("reader", reader["losses"])
         training["rounds"].append({"number": int(here.name.split("-")[1]), "student": student["losses"]})
     write_json(folder / "training.json", training)
-
-
-def write_json(path: Path, content: Any) -> None:
-    with written_aside(path) as aside:
-        aside.write_text(json.dumps(content, indent=1), encoding="utf-8")

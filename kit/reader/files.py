@@ -6,10 +6,7 @@ Reads a kit checkpoint, a T5 1.0, T5 1.1 or FLAN-T5, and an original FiD reader.
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,8 @@ from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGene
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
 from kit.checkpoints.layouts import FID_READER_KEYS, TOKENIZER_FILES, blank_model
-from kit.checkpoints.weights import fill_strictly, read_config, read_json, weight_files, weights
+from kit.checkpoints.weights import fill_strictly, read_config, weight_files, weights
+from kit.files import folder_aside, read_json, write_json
 from kit.reader.position_bias import BIAS_WEIGHT, add_cross_attention_bias, has_cross_attention_bias
 from kit.types import KitError
 
@@ -130,19 +128,8 @@ def save_reader(
 
     A folder that is there already is replaced if it holds nothing but an earlier checkpoint of the kit.
     """
-    folder = Path(folder)
-    mine = {MANIFEST, *read_manifest(folder).get("files", [])}
-    strangers = sorted(path.name for path in folder.iterdir() if path.name not in mine) if folder.exists() else []
-    if strangers:
-        raise KitError(str(folder), "a new folder, or one with an earlier reader and nothing else", strangers[0])
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as aside:
-        new, old = Path(aside) / "new", Path(aside) / "old"
-        new.mkdir()
+    with folder_aside(folder, MANIFEST) as new:
         _write(new, t5, tokenizer, settings)
-        if folder.exists():
-            shutil.move(folder, old)
-        new.rename(folder)
 
 
 def _write(
@@ -154,14 +141,9 @@ def _write(
     save_file(state, new / "model.safetensors", metadata={"format": "pt"})
     config = t5.config.to_dict() | {"tie_word_embeddings": tied or t5.config.scale_decoder_outputs}
     config |= {"architectures": ["T5ForConditionalGeneration"], "dtype": str(t5.dtype).removeprefix("torch.")}
-    _write_json(new / "config.json", config)
+    write_json(new / "config.json", config)
     named = tokenizer if isinstance(tokenizer, str) else None
     if tokenizer is not None and named is None:
         tokenizer.save_pretrained(new)
     manifest = {"format": "kit.FiDReader", "version": 1, "cross_attention_bias": has_cross_attention_bias(t5)}
-    files = sorted(path.name for path in new.iterdir())
-    _write_json(new / MANIFEST, manifest | settings | {"tokenizer": named, "files": files})
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(new / MANIFEST, manifest | settings | {"tokenizer": named})

@@ -7,7 +7,6 @@ Knows nothing of how a recipe trains.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ import typer
 
 from kit.data import Corpus
 from kit.encoder import DualEncoder
+from kit.files import read_json, write_json, written_aside
 from kit.index import build_index
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
@@ -32,7 +32,7 @@ from kit.teachers import READER_TEACHERS, Teacher, load_teacher
 from kit.toy.pair_teachers import PAIR_TEACHERS
 from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
-from kit.types import KitError, Question, ScoreTable, written_aside
+from kit.types import KitError, Question, ScoreTable
 
 RECIPES_MARK, TOY_MARK = "recipes", "toy table"
 
@@ -87,7 +87,7 @@ def toy_table(
     """
     ground = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)
     path = ground.folder / "rows.json"
-    rows: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows: dict[str, dict[str, Any]] = read_json(path, dict) if path.exists() else {}
     tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(ground)[0]}
     tasks["start"] = lambda: _baselines(ground)[1]
     for seed in seeds:
@@ -96,8 +96,7 @@ def toy_table(
     for key, task in tasks.items():
         if key not in rows:
             rows[key] = task()
-            with written_aside(path) as aside:
-                aside.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            write_json(path, rows, indent=1)
             say(f"{key}: " + "  ".join(f"R@{k} {value:.3f}" for k, value in rows[key]["recall"].items()))
     return [rows[key] for key in tasks]
 
@@ -240,8 +239,7 @@ def main(
     rows = toy_table(folder, names=only or tuple(RECIPES), seeds=seed or [0], progress=True)
     write_between(page, RECIPES_MARK, recipes_markdown())
     write_between(page, TOY_MARK, toy_markdown(rows))
-    with written_aside(results) as aside:
-        aside.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_json(results, rows, indent=1)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from kit.files import written_aside
 from kit.report.files import Run, read_run
 from kit.report.page import bullets, heading, page, paragraph, percent, section, table, tiles
 from kit.report.results import distribution_parts, evidence_parts, how_sure, last_round, result_parts
 from kit.report.story import story_parts
-from kit.types import written_aside
 
 TITLE = "A reader, what it looks at, and a retriever taught by it"
 SECTIONS = {

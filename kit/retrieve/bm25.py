@@ -5,10 +5,7 @@ Source: Robertson & Zaragoza 2009; k1 and b as pyserini's for Wikipedia passages
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +14,7 @@ import bm25s
 import numpy as np
 from bm25s.stopwords import STOPWORDS_EN
 
+from kit.files import folder_aside, read_json, restored, write_json
 from kit.index.vectors import id_column, ids_of_rows, ids_sha256, read_ids, write_ids
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -113,27 +111,21 @@ class BM25:
 
     def save(self, directory: str | Path) -> None:
         """Write the index into a folder, which appears whole or not at all; an earlier one of BM25 is replaced."""
-        directory = Path(directory)
-        if directory.exists() and not (directory / ABOUT).exists():
-            raise KitError(str(directory), "a new folder, or one that BM25 saved", "another folder")
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{directory.name}.", dir=directory.parent) as aside:
-            new = Path(aside) / "new"
+        with folder_aside(directory, ABOUT) as new:
             self._bm25.save(new, allow_pickle=False, show_progress=False)
             write_ids(new / IDS, self._ids)
             about = {"format": "kit.BM25", "version": 1, "k1": self.k1, "b": self.b, "stem": self.stem}
             about["ids_sha256"] = ids_sha256(self._ids)
-            (new / ABOUT).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-            if directory.exists():
-                shutil.move(directory, Path(aside) / "old")
-            new.rename(directory)
+            write_json(new / ABOUT, about)
 
     @classmethod
     def load(cls, directory: str | Path, *, mmap: bool = False) -> BM25:
         """The index that `save` wrote; `mmap` leaves the postings on the disk."""
-        directory = Path(directory)
+        directory = restored(directory)
+        if not (directory / ABOUT).exists():
+            raise KitError(str(directory), "a folder that BM25 saved", f"no {ABOUT} there")
+        about = read_json(directory / ABOUT, dict)
         try:
-            about = json.loads((directory / ABOUT).read_text(encoding="utf-8"))
             inner = bm25s.BM25.load(directory, mmap=mmap, allow_pickle=False, show_progress=False)
         except (OSError, ValueError) as error:
             raise KitError(str(directory), "a folder that BM25 saved", error) from None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kit.files import read_json
 from kit.shipped import DATA
 from kit.types import KitError
 
@@ -44,7 +44,7 @@ def load_kinds(folder: Path = DATA) -> dict[str, Kind]:
     """
     kinds = {}
     for path in sorted((folder / "templates").glob("*.json")):
-        spec = json.loads(path.read_text(encoding="utf-8"))
+        spec = read_json(path)
         relations = {
             name: Relation(name, tuple(texts["statements"]), tuple(texts["pronoun"]), tuple(texts["questions"]))
             for name, texts in spec["relations"].items()

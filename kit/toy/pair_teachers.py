@@ -29,6 +29,7 @@ from transformers import DPRConfig, DPRReader
 from kit.checkpoints.layouts import PairScorer
 from kit.data import Corpus
 from kit.encoder import DualEncoder
+from kit.files import written_aside
 from kit.losses import dpr_reader_loss, ranknet
 from kit.retrieve import BM25
 from kit.shipped import DATA
@@ -38,7 +39,7 @@ from kit.train import Optimisation
 from kit.train.contrastive import Labelled, labelled
 from kit.train.fit import fit
 from kit.train.stages import draw
-from kit.types import KitError, Passage, Question, ScoreTable, written_aside
+from kit.types import KitError, Passage, Question, ScoreTable
 
 SPANS = 10  # of an answer in its passage, at most
 

@@ -6,7 +6,6 @@ Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is comput
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +15,10 @@ import numpy as np
 import typer
 
 from kit.data import load_passages, load_questions
+from kit.files import read_json, write_json
 from kit.metrics import answer_ranks, bootstrap_interval, paired_test
 from kit.metrics.statistics import PairedTest
-from kit.types import KitError, ScoreTable, written_aside
+from kit.types import KitError, ScoreTable
 
 KS = (1, 5, 20)
 
@@ -69,7 +69,7 @@ def rounds_figures(folders: Sequence[Path]) -> dict[str, Any]:
 def _figures_of(folder: Path) -> dict[str, Any]:
     if not (folder / "figures.json").exists():
         raise KitError(str(folder), "a finished run of kit quickstart", "no figures.json")
-    return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+    return read_json(folder / "figures.json", dict)
 
 
 def _recall_rows(ranks: Sequence[dict[str, np.ndarray]]) -> Any:
@@ -137,8 +137,7 @@ def main(
     """Print the table. Example: python -m kit.toy.results runs/seed-0 runs/seed-1 runs/seed-2"""
     typer.echo(results_table(folders))
     if rounds is not None:
-        with written_aside(rounds) as aside:
-            aside.write_text(json.dumps(rounds_figures(folders), indent=1) + "\n", encoding="utf-8")
+        write_json(rounds, rounds_figures(folders), indent=1)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from kit.types import KitError, written_aside
+from kit.files import read_json, write_json, written_aside
+from kit.types import KitError
 
 
 @dataclass(frozen=True)
@@ -227,8 +228,7 @@ class _Keeper:
             "losses": training.losses,
             "evaluations": training.evaluations,
         }
-        with written_aside(self.folder / "training.json") as aside:
-            aside.write_text(json.dumps(state))
+        write_json(self.folder / "training.json", state, indent=None)
         for old in self.folder.glob("step-*"):
             if not old.name.startswith(f"step-{step}."):
                 old.unlink()
@@ -238,7 +238,7 @@ class _Keeper:
         path = None if self.folder is None else self.folder / "training.json"
         if path is None or not path.exists():
             return Training(), 0, -math.inf
-        state = json.loads(path.read_text())
+        state = read_json(path, dict)
         if state["optimisation"] != self.signature:
             raise KitError(str(path), f"a run with the same settings ({self.signature})", state["optimisation"])
         step = state["step"]

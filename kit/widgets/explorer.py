@@ -18,8 +18,9 @@ from typing import Any
 import ipywidgets
 import traitlets
 
+from kit.files import written_aside
 from kit.report.page import POLICY, STYLE
-from kit.types import KitError, written_aside
+from kit.types import KitError
 from kit.widgets.own_keys import ROOT, OwnKeys
 
 LABEL_WIDTH = "9em"
