@@ -10,7 +10,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from kit.pages.execute import execute_notebook
-from kit.pages.notebook import Page, prose, render_notebook, write_page
+from kit.pages.notebook import Page, prose, render_notebook
+from kit.pages.page import page_html
 from kit.types import KitError
 
 
@@ -64,9 +65,11 @@ def test_a_figure_is_drawn_by_plotly_which_a_page_holds_once():
     figure = go.Figure().add_bar(y=np.array([1.0, 2.0]))
     output = new_output("display_data", {"application/vnd.plotly.v1+json": json.loads(figure.to_json())})
     page = render_notebook(new_notebook(cells=[new_code_cell("x", outputs=[output, output])]), Page("Two"))
-    body = page.split("<main>")[1]
-    assert body.count("Plotly.newPlot") == 2 and "responsive" in body
-    assert page.split("<main>")[0].count("<script>") == 1 and "script-src 'unsafe-inline'" in page
+    body, end = page.split("<main>")[1].split("</main>")
+    assert body.count('<figure class="kit-plot">') == 2 and "<td" in body
+    assert end.count('id="kit-plotly"') == 1 and len(page) < 800_000 and "script-src 'unsafe-inline'" in page
+    shared = render_notebook(new_notebook(cells=[new_code_cell("x", outputs=[output])]), Page("One", plotly="p.js"))
+    assert '<script src="p.js"></script>' in shared and len(shared) < 20_000
     assert "<script" not in render_notebook(new_notebook(cells=[new_code_cell("x")]), Page("None"))
 
 
@@ -98,5 +101,5 @@ def test_formulas_are_mathml_and_code_is_not_a_formula():
 
 def test_text_and_titles_are_escaped():
     assert "<b>" not in prose("a <b>c</b>")
-    assert "<title>a &lt; b</title>" in write_page("a < b", "")
+    assert "<title>a &lt; b</title>" in page_html("a < b", "")
     assert "<title>a &lt; b</title>" in render_notebook(new_notebook(), Page("a < b"))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from kit.course.hosting import Hosting
 from kit.files import written_aside
 from kit.pages.execute import Executed, execute_notebook
-from kit.pages.notebook import Page, prose, render_notebook, write_page
+from kit.pages.figures import SHARED, write_plotly
+from kit.pages.notebook import Page, prose, render_notebook
+from kit.pages.page import page_html
 from kit.types import KitError
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ def make_course(
     titles = {path.stem: title_of(nbformat.read(path, as_version=4)) for path in notebooks}
     environment = {} if jobs == 1 else {"OMP_NUM_THREADS": "1"}
     (out / EXPLORERS).mkdir(parents=True, exist_ok=True)
+    write_plotly(out)
 
     def make(path: Path) -> Executed:
         done = execute_notebook(path, out / EXPLORERS, timeout=timeout, environment=environment)
@@ -105,6 +108,7 @@ def _page(path: Path, done: Executed, titles: Mapping[str, str], hosting: Hostin
             model: {"name": explorer["name"], "address": f"{EXPLORERS}/{explorer['file']}"}
             for model, explorer in done.explorers.items()
         },
+        plotly=SHARED,
     )
     try:
         return render_notebook(done.notebook, page)
@@ -124,7 +128,7 @@ def index_page(titles: Mapping[str, str], done: Mapping[str, Executed], hosting:
         )
     heading = "Fusion-in-Decoder question answering: a course"
     picture = f"<figure>{PICTURE.read_text(encoding='utf-8')}</figure>"
-    return write_page(heading, f"<h1>{heading}</h1>\n{prose(INTRODUCTION)}{picture}\n" + "\n".join(rows))
+    return page_html(heading, f"<h1>{heading}</h1>\n{prose(INTRODUCTION)}{picture}\n" + "\n".join(rows))
 
 
 def _links(addresses: Mapping[str, str]) -> str:

@@ -11,29 +11,25 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
 from latex2mathml.converter import convert
 from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import Highlight2HTML
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from plotly.offline import get_plotlyjs
 from traitlets.config import Config
 
+from kit.pages.figures import MIME, drawing_html, figure_html, plotly_html
+from kit.pages.page import POLICY, style
 from kit.types import KitError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 PLACE = Path(__file__).parent
-# Nothing may be fetched: script and style are inline, and pictures are saved through data and blob.
-POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-PLOTLY = "application/vnd.plotly.v1+json"
 # What an output is shown as: the first of these that it has.
-SHOWN = [PLOTLY, "text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain"]
+SHOWN = [MIME, "text/html", "image/svg+xml", "image/png", "text/markdown", "text/plain"]
 OUTSIDE = re.compile(
     r"""<(?:script|link|iframe|object|embed)\b|\bsrc\s*=\s*["']?(?:https?:)?//|@import|url\(\s*["']?http"""
 )
@@ -44,13 +40,15 @@ class Page:
     """What a page has beside its notebook: a title, HTML of its navigation, and where other things are.
 
     `links`: {address in the text: address on the page}; a relative address that is not among them loses its link.
-    `explorers`: {widget model: {"name": ..., "address": ...}} of explorers that were exported.
+    `explorers`: {widget model: {"name": ..., "address": ...}} of explorers that were exported. `plotly`: address of a
+    file from `kit.pages.figures.write_plotly`, for pages that share one; without it a page of figures holds its own.
     """
 
     title: str
     navigation: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
     explorers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    plotly: str = ""
 
 
 def render_notebook(notebook: NotebookNode, page: Page) -> str:
@@ -70,20 +68,13 @@ def render_notebook(notebook: NotebookNode, page: Page) -> str:
             contents += renderer.contents
         elif "hide-input" in cell.metadata.get("tags", ()):
             cell.metadata.transient = {"remove_source": True}
-    figures = any(PLOTLY in output.get("data", ()) for cell in notebook.cells for output in cell.get("outputs", ()))
+    figures = any(MIME in output.get("data", ()) for cell in notebook.cells for output in cell.get("outputs", ()))
     parts = {
         "title": page.title, "navigation": page.navigation, "explorers": page.explorers, "contents": contents,
-        "policy": POLICY, "style": style(), "head": f"<script>{get_plotlyjs()}</script>" if figures else "",
+        "policy": POLICY, "style": style(), 
+        "drawing": plotly_html(page.plotly) + drawing_html() if figures else "",
     }  # fmt: skip
     return _exporter().from_notebook_node(notebook, {"page": parts})[0]
-
-
-def write_page(title: str, body: str) -> str:
-    """A page around `body` (HTML) in the same style and under the same policy."""
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-    head = f"{head}{policy}<title>{escape(title)}</title><style>{style()}</style>"
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
 def prose(text: str, links: Mapping[str, str] = {}) -> str:
@@ -124,12 +115,6 @@ class Prose(IPythonRenderer):
 
 
 @cache
-def style() -> str:
-    """The style sheet of every page."""
-    return (PLACE / "page.css").read_text(encoding="utf-8")
-
-
-@cache
 def _exporter() -> TemplateExporter:
     return TemplateExporter(
         config=Config(NbConvertBase={"display_data_priority": SHOWN}),
@@ -140,7 +125,7 @@ def _exporter() -> TemplateExporter:
             "highlight_code": Highlight2HTML("python"),
             "markdown2html": prose,
             "nothing_fetched": _nothing_fetched,
-            "figure": _figure,
+            "figure": figure_html,
         },
     )
 
@@ -149,12 +134,3 @@ def _nothing_fetched(html: str, cell: NotebookNode) -> str:
     if outside := OUTSIDE.search(html):
         raise KitError(f"cell {cell.id}", "an output that fetches nothing", repr(outside[0]))
     return html
-
-
-def _figure(figure: Mapping[str, Any]) -> str:
-    drawn = go.Figure(figure).update_layout(dragmode=False)  # a finger on a picture moves the page
-    return drawn.to_html(
-        full_html=False, include_plotlyjs=False, default_width="100%",
-        default_height=f"{drawn.layout.height or 400}px", 
-        config={"responsive": True, "displaylogo": False, "modeBarButtons": [["toImage"]]},
-    )  # fmt: skip
