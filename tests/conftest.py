@@ -6,13 +6,13 @@ import socket
 
 import pytest
 import torch
+from t5_start import initial_t5
 from tiny_berts import pair  # noqa: F401, a fixture of both tests of encoders
 from transformers import BertConfig
 
 from kit.data import Corpus
 from kit.encoder import DualEncoder
 from kit.reader import FiDReader
-from kit.toy.start import initial_t5
 from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer
 from kit.toy.world import ToyWorld, build_world
 

@@ -13,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from t5_start import initial_t5
 
 import kit
 from kit.attention import AGGREGATIONS
 from kit.reader.inputs import count_question_tokens
-from kit.toy.start import initial_t5
 from kit.toy.vocabulary import t5_tokenizer
 from kit.types import KitError, Passage, Question, ScoreTable
 from kit.widgets import attention_explorer, attention_look, attention_page

@@ -18,6 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from pair_teachers import (
+    PairTraining,
+    save_cross_encoder,
+    save_extractive_reader,
+    train_cross_encoder,
+    train_extractive_reader,
+)
+from t5_start import initial_t5
 from test_reader import ORIGINALS, TOKENIZER
 from transformers import BertConfig
 from typer.main import get_command
@@ -30,14 +38,6 @@ from kit.encoder import DualEncoder
 from kit.index import VectorIndex
 from kit.metrics import answer_recall, exact_match
 from kit.reader import FiDReader
-from kit.toy.pair_teachers import (
-    PairTraining,
-    save_cross_encoder,
-    save_extractive_reader,
-    train_cross_encoder,
-    train_extractive_reader,
-)
-from kit.toy.start import initial_t5
 from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer
 from kit.train import Optimisation
 from kit.types import KitError

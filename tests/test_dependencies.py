@@ -20,7 +20,7 @@ def names(requirements: list[str]) -> set[str]:
 
 def imported(folder: Path) -> dict[str, str]:
     """Distributions that a folder's modules import, each with one place that does."""
-    own = {path.stem for path in folder.rglob("*.py")} | {"kit"}
+    own = {path.stem for place in (folder, ROOT / "data" / "make") for path in place.rglob("*.py")} | {"kit"}
     found = {}
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -32,7 +32,7 @@ def imported(folder: Path) -> dict[str, str]:
     return {known.get(module, [module])[0].lower().replace("_", "-"): place for module, place in found.items()}
 
 
-@pytest.mark.parametrize(("folder", "extras"), [("kit", ["cpu"]), ("tests", ["cpu", "test"])])
+@pytest.mark.parametrize(("folder", "extras"), [("kit", ["cpu"]), ("data/make", ["cpu"]), ("tests", ["cpu", "test"])])
 def test_every_import_is_declared(folder, extras):
     extra = [each for name in extras for each in PROJECT["optional-dependencies"][name]]
     declared = names(PROJECT["dependencies"] + extra)

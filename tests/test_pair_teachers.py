@@ -7,10 +7,7 @@ import random
 
 import numpy as np
 import pytest
-
-from kit.retrieve import BM25
-from kit.teachers import load_teacher
-from kit.toy.pair_teachers import (
+from pair_teachers import (
     PairTraining,
     _spans,
     save_cross_encoder,
@@ -18,6 +15,9 @@ from kit.toy.pair_teachers import (
     train_cross_encoder,
     train_extractive_reader,
 )
+
+from kit.retrieve import BM25
+from kit.teachers import load_teacher
 from kit.train import Optimisation
 from kit.train.contrastive import Labelled
 from kit.types import KitError, Passage, Question
@@ -65,7 +65,8 @@ def test_spans_are_the_answers_tokens(small_encoder, asked, corpus, table):
 
 
 def test_a_batch_has_hard_passages_and_other_questions_ones(world, corpus, asked, table):
-    from kit.toy.pair_teachers import _batch
+    from pair_teachers import _batch
+
     from kit.train.contrastive import labelled
 
     items = labelled(asked, corpus, table, negatives=6)

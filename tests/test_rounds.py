@@ -70,7 +70,7 @@ def test_a_loop_that_was_stopped_goes_on(tmp_path, sets, corpus, small_reader, s
 
 
 def initial(reader):
-    from kit.toy.start import initial_t5
+    from t5_start import initial_t5
 
     return initial_t5(reader.tokenizer, d_model=32, layers=1)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from rounds_table import results_table, rounds_figures
 
 from kit.data import save_passages, save_questions
-from kit.toy.results import results_table, rounds_figures
 from kit.types import KitError, Passage, Question, ScoreTable
 
 

@@ -33,8 +33,9 @@ def test_a_reader_learns_the_answers_it_is_shown(small_reader, asked, corpus, ta
 
 
 def test_training_a_reader_stops_and_goes_on_to_the_same_weights(small_reader, asked, corpus, table, tmp_path):
+    from t5_start import initial_t5
+
     from kit.reader import FiDReader
-    from kit.toy.start import initial_t5
 
     config = ReaderTraining(Optimisation(steps=6, rate=1e-3, save_every=2), questions=2, n_context=2)
     train_reader(small_reader, asked, corpus, table, config, progress=False)

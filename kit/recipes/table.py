@@ -29,11 +29,11 @@ from kit.retrieve import BM25, DenseRetriever
 from kit.rounds import with_drawn_passages
 from kit.shipped import DATA
 from kit.teachers import READER_TEACHERS, Teacher, load_teacher
-from kit.toy.pair_teachers import PAIR_TEACHERS
 from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
 from kit.types import KitError, Question, ScoreTable
 
+PAIR_TEACHERS = {"cross_encoder": "toy-bert-cat", "extractive_reader": "toy-dpr-reader"}
 RECIPES_MARK, TOY_MARK = "recipes", "toy table"
 
 
@@ -82,7 +82,7 @@ def toy_table(
     """A row for BM25, the start, and each recipe and seed: recall at each k on test questions, and CPU seconds.
 
     `teacher`: the share of training questions whose best passage, by the teacher's scores, holds the answer. The reader
-    is trained once, with seed 0; `pair_teachers` are folders, by the teacher's name. Rows, reader and scores are kept
+    is trained once, with seed 0; `pair_teachers` are checkpoints by teacher. Rows, reader and scores are kept
     in `folder`; a stopped table goes on there.
     """
     ground = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)

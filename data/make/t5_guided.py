@@ -1,4 +1,4 @@
-"""Pre-train the toy T5 that ships in data/toy/t5: `python -m kit.toy.pretrain`.
+"""Pre-train the toy T5 that ships in data/toy/t5: `python data/make/t5_guided.py`.
 
 Reading exercises about imagined worlds (kit.toy.counterfactual): sentences to fill over one to ten passages, questions
 over one or two. T5 1.0, too, was trained on reading comprehension beside filling gaps. In the first half of the run a
@@ -15,6 +15,7 @@ from typing import Annotated
 
 import torch
 import typer
+from t5_start import initial_t5
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -23,7 +24,6 @@ from kit.shipped import DATA
 from kit.toy.counterfactual import Exercise, make_exercise
 from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
-from kit.toy.start import initial_t5
 from kit.toy.vocabulary import t5_tokenizer
 from kit.train import Optimisation, Training
 from kit.train.fit import fit
@@ -127,7 +127,7 @@ def main(
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Pre-train the toy T5 on imagined worlds. Example: python -m kit.toy.pretrain --steps 9000"""
+    """Pre-train the toy T5 on imagined worlds. Example: python data/make/t5_guided.py --steps 9000"""
     if threads:
         torch.set_num_threads(threads)
     reader, training = pretrain_t5(steps, seed=seed, folder=work)

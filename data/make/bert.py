@@ -1,4 +1,4 @@
-"""Pre-train the toy BERT in data/toy/bert, where the toy's retrievers start: `python -m kit.toy.pretrain_bert`.
+"""Pre-train the toy BERT in data/toy/bert, where the toy's retrievers start: `python data/make/bert.py`.
 
 The inverse cloze task on imagined passages (kit.toy.counterfactual): no question, no answer and no reader is seen.
 """
@@ -87,7 +87,7 @@ def main(
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Pre-train the toy BERT on imagined passages. Example: python -m kit.toy.pretrain_bert --steps 2000"""
+    """Pre-train the toy BERT on imagined passages. Example: python data/make/bert.py --steps 2000"""
     if threads:
         torch.set_num_threads(threads)
     encoder, training = pretrain_bert(steps, seed=seed, folder=work)

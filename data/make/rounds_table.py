@@ -1,4 +1,4 @@
-"""The toy's results over several seeds, as Markdown: `python -m kit.toy.results runs/seed-*`.
+"""The toy's results over several seeds, as Markdown: `python data/make/rounds_table.py runs/seed-*`.
 
 Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there. With
 `--rounds data/toy/results/rounds.json` the figures of each round are written as well, for the notebook about rounds.
@@ -63,7 +63,7 @@ def rounds_figures(folders: Sequence[Path]) -> dict[str, Any]:
             recall = {k: {"mean": i.mean, "low": i.low, "high": i.high} for k, i in intervals.items()}
             rounds.append({"retriever": name, "recall": recall, "em": read.get(name)})
         runs.append({"run": folder.name, "questions": len(ranks), "rounds": rounds})
-    return {"made_by": "python -m kit.toy.results RUNS --rounds FILE", "runs": runs}
+    return {"made_by": "python data/make/rounds_table.py RUNS --rounds FILE", "runs": runs}
 
 
 def _figures_of(folder: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def main(
     folders: Annotated[list[Path], typer.Argument(help="folders of kit quickstart, one a seed")],
     rounds: Annotated[Path | None, typer.Option(help="file for the figures of each round, .json")] = None,
 ) -> None:
-    """Print the table. Example: python -m kit.toy.results runs/seed-0 runs/seed-1 runs/seed-2"""
+    """Print the table. Example: python data/make/rounds_table.py runs/seed-0 runs/seed-1 runs/seed-2"""
     typer.echo(results_table(folders))
     if rounds is not None:
         write_json(rounds, rounds_figures(folders), indent=1)

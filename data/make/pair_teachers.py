@@ -1,5 +1,5 @@
 """Train the teachers in data/toy that see question and passage together, a BERT_Cat cross-encoder and DPR's extractive
-reader: `python -m kit.toy.pair_teachers`.
+reader: `python data/make/pair_teachers.py`.
 
 Both start from the toy BERT, its layer three times over: to tell whether a question and a passage speak of one thing a
 word must first look around itself. They learn from the answers of imagined encyclopaedias, as BERT_Cat learns from MS
@@ -272,7 +272,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="cross_encoder or extractive_reader [default: both]")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Train both on imagined questions and write data/toy. Example: python -m kit.toy.pair_teachers --threads 2"""
+    """Train both on imagined questions and write data/toy. Example: python data/make/pair_teachers.py --threads 2"""
     if threads:
         torch.set_num_threads(threads)
     start = stacked(DualEncoder.from_pretrained(DATA / "bert", device="cpu"))
