@@ -8,7 +8,7 @@ tokens, `v` vocabulary, `d` embedding, `h` heads, `n` layers, `x` any batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas
+
+
+LONGEST_ID = 1024  # characters; arrays of ids are as wide as the longest
 
 
 class KitError(ValueError):
@@ -64,8 +67,9 @@ class Question:
 
     def __post_init__(self) -> None:
         _check_strings("question", self, ("id", "text"))
-        if isinstance(self.answers, str):
-            raise KitError(f"question {self.id!r}", "a list of answers", f"the string {self.answers!r}")
+        if isinstance(self.answers, str) or not isinstance(self.answers, Iterable):
+            given = f"the string {self.answers!r}" if isinstance(self.answers, str) else f"{self.answers!r:.60}"
+            raise KitError(f"question {self.id!r}", "a list of answers", given)
         object.__setattr__(self, "answers", tuple(self.answers))
         wrong = [answer for answer in self.answers if not isinstance(answer, str)]
         if wrong:
@@ -79,8 +83,15 @@ def _check_strings(what: str, item: object, names: Sequence[str]) -> None:
         value = getattr(item, name)
         if not isinstance(value, str):
             raise KitError(f"{what} {getattr(item, 'id', '?')!r}", f"a string in {name!r}", repr(value))
-    if not item.id:
-        raise KitError(what, "an id that is not empty", repr(item.id))
+    _check_id(what, item.id)
+
+
+def _check_id(where: str, value: object, empty: bool = False) -> None:
+    """An id is a string of 1 to 1,024 characters (or empty, where a cell is missing) and holds no NUL."""
+    if not isinstance(value, str) or not (value or empty):
+        raise KitError(where, "an id that is a string and not empty", f"{value!r:.60}")
+    if len(value) > LONGEST_ID or "\0" in value:
+        raise KitError(where, f"an id of at most {LONGEST_ID:,} characters without NUL", f"{value[:40]!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +113,7 @@ class ScoreTable:
 
     def __post_init__(self) -> None:
         where = f"score table {self.name!r}"
-        question_ids = np.array([str(i) for i in self.question_ids], dtype=np.str_).reshape(-1)
+        question_ids = _as_ids(where, self.question_ids)
         count = len(question_ids)
         passage_ids = _as_grid(where, self.passage_ids, count, np.str_)
         values = _as_grid(where, self.values, count, np.float32)
@@ -134,7 +145,14 @@ class ScoreTable:
         return f"ScoreTable({self.name!r}, {q} questions x {k} passages, {int(self.mask.sum())} cells)"
 
     def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.to_frame().head(10).to_html(index=False)}"
+        from html import escape
+
+        head = "".join(f"<th>{name}</th>" for name in ("question_id", "passage_id", "rank", escape(self.name)))
+        rows = "".join(
+            f"<tr><td>{escape(question)}</td><td>{escape(passage)}</td><td>{rank}</td><td>{value:.6g}</td></tr>"
+            for question, passage, rank, value in zip(*(column[:10].tolist() for column in self._cells()), strict=True)
+        )
+        return f"<p>{escape(repr(self))}</p><table><tr>{head}</tr>{rows}</table>"
 
     @cached_property
     def mask(self) -> np.ndarray:
@@ -163,11 +181,12 @@ class ScoreTable:
 
     def top(self, k: int) -> ScoreTable:
         """The `k` highest cells of each question, highest first; ties keep their order, unscored passages come last."""
-        if k < 1:
-            raise KitError(f"score table {self.name!r}", "k of at least 1", k)
-        values = np.where(np.isnan(self.values), np.where(self.mask, -np.finfo(np.float32).max, -np.inf), self.values)
-        values = np.where(np.isneginf(self.values) & self.mask, -np.finfo(np.float32).max, values)
-        order = np.argsort(-values, axis=1, kind="stable")[:, :k]
+        from kit.arguments import whole_number
+
+        k = whole_number(f"score table {self.name!r}", "k", k)
+        unscored = np.isnan(self.values)
+        kind = np.where(self.mask, unscored, 2)  # a score, a passage without one, no passage
+        order = np.lexsort((np.where(unscored, 0, -self.values), kind), axis=1)[:, :k]
         take = np.take_along_axis
         return ScoreTable(self.name, self.question_ids, take(self.passage_ids, order, 1), take(self.values, order, 1))
 
@@ -197,12 +216,19 @@ class ScoreTable:
 
     def to_frame(self) -> pandas.DataFrame:
         """One row a cell: question_id, passage_id, rank (from 1, in the table's order), value; no missing cells."""
-        import pandas
+        try:
+            import pandas
+        except ModuleNotFoundError as error:
+            from kit.extras import missing_extra
 
+            raise missing_extra("ScoreTable.to_frame", error) from None
+        return pandas.DataFrame(dict(zip(("question_id", "passage_id", "rank", self.name), self._cells(), strict=True)))
+
+    def _cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Question id, passage id, rank and value of each cell that holds a passage."""
         rows, columns = np.nonzero(self.mask)
         ranks = np.cumsum(self.mask, axis=1)[rows, columns]
-        cells = {"question_id": self.question_ids[rows], "passage_id": self.passage_ids[rows, columns]}
-        return pandas.DataFrame({**cells, "rank": ranks, self.name: self.values[rows, columns]})
+        return self.question_ids[rows], self.passage_ids[rows, columns], ranks, self.values[rows, columns]
 
     def save(self, path: str | Path) -> None:
         """Write the table as Parquet (columns question_id, passage_ids, values: one row a question)."""
@@ -239,16 +265,32 @@ class ScoreTable:
         return cls(name.decode(), columns["question_id"], columns["passage_ids"], columns["values"])
 
 
+def _as_ids(where: str, ids: object) -> np.ndarray:
+    """Ids as an array (x,) of its own."""
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise KitError(where, "a list of ids", f"{ids!r:.60}")
+    taken = ids.reshape(-1).tolist() if isinstance(ids, np.ndarray) else list(ids)
+    taken = [str(one) if type(one) is int else one for one in taken]
+    for one in taken:
+        _check_id(where, one)
+    return np.array(taken, dtype=np.str_)
+
+
 def _as_grid(where: str, rows: object, count: int, dtype: type) -> np.ndarray:
     """Rows as a (count, k) array of its own; rows of different lengths are an error."""
     if hasattr(rows, "detach"):  # a torch tensor, without importing torch
         rows = rows.detach().cpu().float().numpy()
-    if not isinstance(rows, np.ndarray):
-        rows = [list(row) for row in rows]
+    try:
+        rows = rows if isinstance(rows, np.ndarray) else [() if isinstance(row, str) else list(row) for row in rows]
         lengths = {len(row) for row in rows}
-        if len(lengths) > 1:
-            raise KitError(where, "rows of one length (missing cells as '' and NaN)", f"lengths {sorted(lengths)}")
-    grid = np.array(rows, dtype=dtype)
+        grid = np.array([] if len(lengths) > 1 else rows, dtype=dtype)
+    except (TypeError, ValueError):
+        raise KitError(where, f"{count} rows, one a question", f"{rows!r:.60}") from None
+    if len(lengths) > 1:
+        raise KitError(where, "rows of one length (missing cells as '' and NaN)", f"lengths {sorted(lengths)}")
+    if dtype is np.str_:
+        for one in (one for row in rows for one in (row.tolist() if isinstance(row, np.ndarray) else row)):
+            _check_id(where, str(one) if type(one) is int else one, empty=True)
     if count == 0:
         grid = grid.reshape(0, grid.shape[1] if grid.ndim == 2 else 0)
     if grid.ndim != 2 or len(grid) != count:

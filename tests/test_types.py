@@ -20,8 +20,8 @@ def table() -> ScoreTable:
 
 def test_top_is_highest_first_ties_in_order_unscored_last(table):
     top = table.top(3)
-    assert top.passage_ids.tolist() == [["b", "c", "a"], ["b", "d", ""]]
-    assert table.top(1).passage_ids.tolist() == [["b"], ["b"]]
+    assert top.passage_ids.tolist() == [["b", "c", "a"], ["d", "b", ""]]
+    assert table.top(1).passage_ids.tolist() == [["b"], ["d"]], "a score of -inf is a score"
     assert table.top(9).values.shape == (2, 3)
 
 
@@ -87,10 +87,28 @@ def test_what_is_wrong_is_said(arguments, message):
         ScoreTable("t", *arguments)
 
 
+@pytest.mark.parametrize("wrong", [None, 3, 2.5, "q", [None], [2.5], ["a\0"], ["x" * 2000], [["a"], ["b", "c"]]])
+def test_what_is_no_list_of_ids_is_refused(wrong):
+    for arguments in [(wrong, [["a"]], [[1.0]]), (["q"], wrong, [[1.0]]), (["q"], [["a"]], wrong)]:
+        with pytest.raises(KitError, match="score table 't'"):
+            ScoreTable("t", *arguments)
+
+
+@pytest.mark.parametrize("k", [None, 0, -1, 2.5, "3", True, [1]])
+def test_k_is_a_whole_number(table, k):
+    with pytest.raises(KitError, match="wanted k of at least 1"):
+        table.top(k)
+
+
+def test_a_table_shows_ids_and_name_as_text():
+    html = ScoreTable("<script>x</script>", ["<q>"], [["<p>"]], [[1.0]])._repr_html_()
+    assert "<script>" not in html and "<q>" not in html and "&lt;p&gt;" in html and "<td>1</td>" in html
+
+
 def test_questions_and_passages_are_checked():
     with pytest.raises(KitError, match="a list of answers, given the string 'Paris'"):
         Question("q", "where?", "Paris")
-    with pytest.raises(KitError, match="an id that is not empty"):
+    with pytest.raises(KitError, match="an id that is a string and not empty"):
         Passage("", "t", "x")
     assert Question("q", "where?", ["Paris"]).answers == ("Paris",)
 

@@ -58,6 +58,10 @@ def _mistake(error: Exception) -> str | None:
 
     if type(error).__name__ == "NoArgsIsHelpError":
         return error.format_message()  # type: ignore[attr-defined]
+    if isinstance(error, ModuleNotFoundError):
+        from kit.extras import missing_extra
+
+        error = missing_extra("this command", error)
     if isinstance(error, KitError):
         return f"kit: error: {error}"
     if hasattr(error, "format_message"):  # typer's, or click's for its older versions

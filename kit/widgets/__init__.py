@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from kit.extras import missing_extra
+
 _HOMES = {
     "AttentionExplorer": "attention_explorer",
     "ScoreDistributions": "score_distributions",
@@ -21,9 +23,12 @@ __all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kit.widgets' has no attribute {name!r}")
+    try:
         return getattr(import_module(f"kit.widgets.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'kit.widgets' has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        raise missing_extra(f"kit.widgets.{name}", error) from None
 
 
 def __dir__() -> list[str]:
