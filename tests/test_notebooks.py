@@ -88,7 +88,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[Executed]
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.slow
+@pytest.mark.notebook
 @every_notebook
 def test_it_runs_and_its_checkers_tell_stub_from_solution(path, runs):
     done = runs[path].result()

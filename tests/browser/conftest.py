@@ -11,8 +11,9 @@ with `wait=False` it comes back while the cells run (wait_until_idle, saved: see
 `# ` and a word are text. After each test its pages are closed; a request that left this machine fails it. The fixture
 `pictures(page, name)` saves a screenshot where the variable KIT_SCREENSHOTS names a folder.
 
-All are skipped, with the reason, where chromium, playwright, notebook or voila are missing. One server of a kind serves
-all tests; notebooks of tests stand in a temporary folder. Leave the whole folder under about 3 minutes.
+Run by `make browser` (`pytest -m browser`); a missing chromium (`apt-get install chromium`), playwright, notebook or
+voila is a failure. One server of a kind serves all tests; notebooks of tests stand in a temporary folder. Leave the
+whole folder under about 3 minutes.
 """
 
 from __future__ import annotations
@@ -35,14 +36,21 @@ FLAGS = (
 )  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is a browser test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="package")
 def chromium() -> Iterator:
     """A headless browser."""
     if find_spec("playwright") is None:
-        pytest.skip("playwright is not installed (pip install 'kit[test]')")
+        pytest.fail("playwright is not installed (pip install 'kit[test]')")
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("no chromium on this machine")
+        pytest.fail(f"no browser on this machine, wanted one of {', '.join(BROWSERS)} (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -53,7 +61,7 @@ def chromium() -> Iterator:
 
 def _served(kind: str, package: str, folder: Path) -> Iterator[FrontEnd]:
     if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed (pip install 'kit[test]')")
+        pytest.fail(f"{package} is not installed (pip install 'kit[test]')")
     with front_end(kind, folder) as running:
         yield running
 
