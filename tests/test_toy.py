@@ -14,6 +14,7 @@ from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import bert_tokenizer, t5_tokenizer, vocabulary, words_of
 from kit.toy.world import SPLITS, ToyWorld, build_world
+from kit.types import KitError
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,23 @@ def test_the_same_seed_is_the_same_world_and_another_is_not(whole):
     again, other = build_world(), build_world(1)
     assert again == whole
     assert [q.text for q in other.questions["test"]] != [q.text for q in whole.questions["test"]]
+
+
+def test_a_fact_may_stand_once_and_under_another_title():
+    world = build_world(generated=100, facts_once=True, in_passing=0.4)
+    stated = Counter(fact for source in world.sources.values() for fact in source.facts + source.lookalikes)
+    facts = {(entity.id, name) for entity in world.entities.values() for name in entity.facts}
+    assert stated == dict.fromkeys(facts, 1)
+    moved = [source for source in world.sources.values() if source.lookalikes]
+    assert 0.2 < sum(len(source.lookalikes) for source in moved) / len(facts) < 0.4
+    for source in moved:
+        assert {name for _, name in source.lookalikes} <= {name for _, name in source.facts}
+    for question in world.questions["test"][:500]:
+        (gold,) = world.gold[question.id]
+        assert has_answer(world.passages[gold].text, question.answers)
+    assert all(25 <= len(passage.text.split()) <= 60 for passage in world.passages.values())
+    with pytest.raises(KitError, match=r"build_world, in_passing: wanted a share from 0 to 1, given 2"):
+        build_world(generated=0, facts_once=True, in_passing=2)
 
 
 @pytest.mark.parametrize("kind", load_kinds().values(), ids=lambda kind: kind.name)

@@ -27,10 +27,11 @@ from torch import Tensor
 from kit.attention import Aggregation, capture_cross_attention
 from kit.reader import FiDReader
 from kit.toy.counterfactual import Exercise, imagine
-from kit.toy.facts import load_kinds
+from kit.toy.entities import Entity
+from kit.toy.facts import Kind, load_kinds
 from kit.toy.names import make_pools
+from kit.toy.passages import render_passage
 from kit.toy.vocabulary import t5_tokenizer
-from kit.toy.world import Entity, Kind, render_passage
 from kit.types import Passage
 
 LEVELS = ("recall", "statements", "facts", "passages")

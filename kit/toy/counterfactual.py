@@ -10,17 +10,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kit.toy.entities import Entity, generate_entity, generate_name
+from kit.toy.facts import Kind, load_kinds
 from kit.toy.names import Pools, make_pools
-from kit.toy.world import (
-    Entity,
-    Kind,
-    ask,
-    choose_lookalikes,
-    generate_entity,
-    generate_name,
-    load_kinds,
-    render_passage,
-)
+from kit.toy.passages import choose_lookalikes, render_passage
+from kit.toy.world import ask
 from kit.types import Passage, Question
 
 
