@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import tarfile
 from types import SimpleNamespace
@@ -60,15 +61,14 @@ def test_texts_become_the_original_collators_ids():
     wanted, examples = recorded["retriever"], recorded["examples"]
     lengths = {"question_length": wanted["question_maxlength"], "passage_length": wanted["passage_maxlength"]}
     encoder = DualEncoder.from_config(bert(), tokenizer(), family=dataclasses.replace(FAMILIES["fid-kd"], **lengths))
-    ids = encoder.token_ids([encoder.family.write_question(example["question"]) for example in examples], "question")
-    assert encoder.padded(ids, "question")[0].tolist() == wanted["question_ids"]
-    assert encoder.padded(ids, "question")[1].int().tolist() == wanted["question_mask"]
+    ids, mask = encoder.tokenize_questions([example["question"] for example in examples])
+    assert ids.tolist() == wanted["question_ids"] and mask.int().tolist() == wanted["question_mask"]
     for row, example in enumerate(examples):
         ranked = sorted(example["ctxs"], key=lambda context: -context["score"])
         passages = [Passage("x", context["title"], context["text"]) for context in ranked]
-        ids = encoder.token_ids([encoder.family.write_passage(passage) for passage in passages], "passage")
-        padded = [tokens + [0] * (wanted["passage_maxlength"] - len(tokens)) for tokens in ids]
-        assert padded == wanted["passage_ids"][row]
+        ids, mask = encoder.tokenize_passages(passages)
+        padded = [tokens + [0] * (wanted["passage_maxlength"] - len(tokens)) for tokens in ids.tolist()]
+        assert padded == wanted["passage_ids"][row] and torch.equal(mask, ids != 0)
 
 
 def test_an_original_archive(tmp_path):
@@ -180,7 +180,7 @@ def test_long_texts_are_cut():
     encoder = DualEncoder.from_config(bert(), tokenizer(), family=family)
     long, longer = encoder.encode_questions(["king " * 10, "king " * 10 + "song"])
     np.testing.assert_array_equal(long, longer)
-    assert [len(ids) for ids in encoder.token_ids(["king " * 10], "question")] == [8]
+    assert encoder.tokenize_questions(["king " * 10])[0].shape == (1, 8)
 
 
 def test_encoding_leaves_training_mode_and_gradients_as_they_were():
@@ -315,8 +315,14 @@ def test_what_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda e: e.encode_questions([PASSAGES[0]]), "encode_questions: wanted texts of questions"),
-        (lambda e: e.encode_passages(["a text"]), r"encode_passages: wanted passages .* given 'a text'"),
+        (
+            lambda e: e.encode_questions([PASSAGES[0]]),
+            "encode_questions: wanted a list of texts, given one with P",
+        ),
+        (
+            lambda e: e.encode_passages(["a text"]),
+            r"encode_passages: wanted a list of .* given one with 'a text'",
+        ),
         (lambda e: e.encode_questions(["x"], batch_size=0), "batch_size: wanted at least 1"),
         (lambda e: e.embed(IDS, MASK, side="query"), "side: wanted question or passage, given 'query'"),
     ],
@@ -330,14 +336,96 @@ def test_wrong_tokenizers_devices_and_dtypes():
     with pytest.raises(KitError, match=r"a tokenizer .* given a checkpoint without one"):
         DualEncoder.from_config(bert()).encode_questions(["x"])
     few = transformers.BertConfig(**SIZES | {"vocab_size": 50})
-    with pytest.raises(KitError, match="at most the encoder's 50 tokens, given one of 118"):
-        DualEncoder.from_config(few, tokenizer()).encode_questions(["x"])
+    with pytest.raises(KitError, match="at most the model's 50 tokens, given one of 118"):
+        DualEncoder.from_config(few, tokenizer())
     with pytest.raises(KitError, match="device: wanted auto, cpu, cuda"):
         DualEncoder.from_pretrained(GOLDEN / "masks_proj", device="gpu")
     with pytest.raises(KitError, match="device: wanted a GPU that torch sees"):
         DualEncoder.from_pretrained(GOLDEN / "masks_proj", device="cuda:99")
     with pytest.raises(KitError, match="dtype: wanted one of auto"):
         DualEncoder.from_pretrained(GOLDEN / "masks_proj", dtype="int8")
+
+
+@pytest.mark.parametrize("wrong", ["a text", b"x", None, 3, 2.5, PASSAGES[0], {"1": PASSAGES[0]}, [None], [["x"]]])
+def test_what_is_no_list_of_texts_or_passages(wrong):
+    encoder = DualEncoder.from_config(bert(), tokenizer())
+    for call in (encoder.encode_questions, encoder.encode_passages, encoder.tokenize_questions):
+        with pytest.raises(KitError, match=f"{call.__name__}: wanted a list of"):
+            call(wrong)
+    for size in (None, 1.5, "2", -1):
+        with pytest.raises(KitError, match="batch_size: wanted at least 1"):
+            encoder.encode_questions(["x"], batch_size=size)
+
+
+def test_a_text_of_megabytes_is_cut_before_it_is_tokenized():
+    encoder = DualEncoder.from_config(bert(), tokenizer())
+    seen = []
+    encoder._tokenizer = lambda texts, **options: seen.extend(texts) or {"input_ids": [[2, 3]] * len(texts)}
+    encoder._tokenizer.pad_token_id = 0
+    encoder.tokenize_questions(["king " * 10**6])
+    assert len(seen[0]) == 40 * 200 and seen[0].startswith("question: king")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": -16}, "hidden_size from 1 to"),
+        ({"hidden_size": 10**9}, "hidden_size from 1 to"),
+        ({"hidden_size": "16"}, "hidden_size from 1 to"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers from 1 to 1,000"),
+        ({"vocab_size": 9 * 10**6, "hidden_size": 10**4}, "sizes that fit the .* bytes of weights"),
+        ({"hidden_act": "nonsense"}, "the sizes and settings of a model"),
+        ({"num_attention_heads": 3}, "the sizes and settings of a model"),
+        ({"layer_norm_eps": "small"}, "wanted the"),
+        ({"is_decoder": True}, "is_decoder False, given True"),
+        ({"position_embedding_type": "relative_key"}, "position_embedding_type 'absolute'"),
+        ({"model_type": ["bert"]}, "names in model_type"),
+        ({"architectures": {"a": 1}}, "names in model_type and architectures"),
+    ],
+)
+def test_nonsense_in_a_configuration_is_one_line(tmp_path, changes, message):
+    change(written(tmp_path / "x", transformers.BertModel(bert())), **changes)
+    with pytest.raises(KitError, match=message) as error:
+        DualEncoder.from_pretrained(tmp_path / "x", family="fid-kd")
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    def edit(state):
+        state["model.embeddings.LayerNorm.bias"][0] = float("nan")
+        return state
+
+    with pytest.raises(KitError, match=r"LayerNorm\.bias: wanted finite weights, given NaN or infinity"):
+        DualEncoder.from_pretrained(broken(GOLDEN / "masks_proj", tmp_path, edit))
+    encoder = DualEncoder.from_config(bert(), tokenizer())
+    with torch.no_grad():
+        encoder.question_tower.embeddings.LayerNorm.bias[0] = float("inf")
+    with pytest.raises(KitError, match="encoder: wanted finite vectors"):
+        encoder.encode_questions(["king"])
+
+
+def test_saved_files_can_be_read_by_others(tmp_path):
+    old = os.umask(0o022)
+    try:
+        DualEncoder.from_config(bert(), tokenizer()).save_pretrained(tmp_path / "x")
+    finally:
+        os.umask(old)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "x").iterdir()} == {0o644}
+
+
+def test_a_family_that_is_not_the_checkpoints(tmp_path):
+    DualEncoder.from_config(bert(), tokenizer()).save_pretrained(tmp_path / "x")
+    with pytest.raises(KitError, match="wanted family 'fid-kd', whose weights these are, given 'dpr'"):
+        DualEncoder.from_pretrained(tmp_path / "x", family="dpr")
+
+
+def test_a_folder_that_is_not_there_is_not_asked_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy").mkdir()
+    for name in ("toy/reader", "toy/reader/", "./reader", "~/reader", "a/b/c", "models\\reader", "reader/"):
+        with pytest.raises(KitError, match="no such folder"):
+            DualEncoder.from_pretrained(name)
 
 
 def test_families_check_themselves():

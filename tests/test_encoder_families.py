@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import warnings
 
 import huggingface_hub
 import numpy as np
 import pytest
+import tokenizers
 import torch
 import transformers
 from tiny_berts import DISTIL_SIZES, PASSAGES, QUESTIONS, SIZES, bert, tokenizer, written
 
 from kit.encoder import FAMILIES, DualEncoder
-from kit.encoder.families import detect_family
 from kit.types import KitError, Passage
 
 
@@ -47,8 +48,8 @@ def test_dpr_pair_is_its_towers_pooler_output_with_zero_token_types(pair):
 
 def test_a_dpr_passage_without_title_is_its_text_alone(pair):
     encoder = DualEncoder.from_pretrained(pair[0])
-    ids = encoder.token_ids([encoder.family.write_passage(passage) for passage in PASSAGES[:2]], "passage")
-    assert ids[0].count(3) == 2 and ids[1] == tokenizer()("new")["input_ids"]
+    ids, mask = encoder.tokenize_passages(PASSAGES[:2])
+    assert ids[0].tolist().count(3) == 2 and ids[1][mask[1]].tolist() == tokenizer()("new")["input_ids"]
 
 
 def test_either_name_of_a_pair_gives_both_towers(pair, tmp_path):
@@ -109,7 +110,17 @@ def test_the_model_cards_example_of_distilbert_dot():
     )
     encoder = DualEncoder.from_pretrained(folder, device="cpu")
     ids = [101, 17012, 1045, 2123, 1005, 1056, 2066, 2023, 2047, 3185, 2055, 19081, 2008, 1045, 2288, 2013, 2026, 2334]
-    assert encoder.token_ids([other], "passage")[0] == [*ids, 3075, 1012, 2216, 19081, 2024, 13507, 1029, 102]
+    assert encoder.tokenize_passages([Passage("2", "", other)])[0].tolist()[0] == [
+        *ids,
+        3075,
+        1012,
+        2216,
+        19081,
+        2024,
+        13507,
+        1029,
+        102,
+    ]
     question = torch.from_numpy(encoder.encode_questions(["what is the transformers library"]))
     passages = torch.from_numpy(encoder.encode_passages([Passage("1", "", relevant), Passage("2", "", other)]))
     scores = encoder.score(question, passages[None])
@@ -162,33 +173,134 @@ def test_contriever(tmp_path):
     change(tmp_path, architectures=["Contriever"])
     encoder = DualEncoder.from_pretrained(tmp_path)
     assert encoder.family == FAMILIES["contriever"] and encoder.scale == 1.0
-    one = encoder.token_ids([encoder.family.write_passage(PASSAGES[0])], "passage")[0]
-    assert one == tokenizer()("King " + PASSAGES[0].text)["input_ids"]
+    one = encoder.tokenize_passages(PASSAGES[:1])[0][0]
+    assert one.tolist() == tokenizer()("King " + PASSAGES[0].text)["input_ids"]
 
 
-@pytest.mark.parametrize("style", ["old", "new"])
-def test_sentence_transformers(tmp_path, style):
-    written(tmp_path, transformers.BertModel(bert()))
-    modules = [
+def sentence_transformer(folder, model=None, *, modules=("Transformer", "Pooling"), pooling=None, **files):
+    """A folder as sentence-transformers writes it; `files`: the entries of its other JSON files."""
+    written(folder, model or transformers.BertModel(bert()))
+    listed = [
         {"idx": n, "path": f"{n}_{kind}" if n else "", "type": f"sentence_transformers.models.{kind}"}
-        for n, kind in enumerate(["Transformer", "Pooling", "Normalize"])
+        for n, kind in enumerate(modules)
     ]
-    (tmp_path / "modules.json").write_text(json.dumps(modules))
-    (tmp_path / "1_Pooling").mkdir()
-    on = (
-        {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
-        if style == "old"
-        else {"pooling_mode": "mean"}
-    )
-    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 16, **on}))
-    (tmp_path / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 12, "do_lower_case": False}))
+    (folder / "modules.json").write_text(json.dumps(listed))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling or {"pooling_mode_mean_tokens": True}))
+    for name, entries in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(entries))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "pooling", [{"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}, {"pooling_mode": "mean"}]
+)
+def test_sentence_transformers(tmp_path, pooling):
+    limits = {"max_seq_length": 12, "do_lower_case": False}
+    modules = ("Transformer", "Pooling", "Normalize")
+    sentence_transformer(tmp_path, modules=modules, pooling=pooling, sentence_bert_config=limits)
     encoder = DualEncoder.from_pretrained(tmp_path)
     assert (encoder.family.pooling, encoder.family.normalized, encoder.family.passage_length) == ("mean", True, 12)
     np.testing.assert_allclose(np.linalg.norm(encoder.encode_passages(PASSAGES), axis=1), 1.0, atol=1e-5)
-    (tmp_path / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_max_tokens": True}))
-    with pytest.raises(KitError, match="pooling by mean or by the first token"):
-        detect_family(tmp_path)
-    modules[2]["type"] = "sentence_transformers.models.Dense"
-    (tmp_path / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(KitError, match="Transformer, Pooling and at most Normalize"):
-        detect_family(tmp_path)
+
+
+SETTINGS = "config_sentence_transformers"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pooling": {"pooling_mode_max_tokens": True}}, "pooling by mean or by the first token, given max_tokens"),
+        ({"modules": ("Transformer", "Pooling", "Dense")}, "wanted Transformer, Pooling and at most Normalize"),
+        ({SETTINGS: {"similarity_fn_name": "euclidean"}}, "similarity_fn_name cosine or dot, given 'euclidean'"),
+        ({SETTINGS: {"truncate_dim": 8}}, "wanted truncate_dim None, given 8"),
+        ({SETTINGS: {"prompts": {"clustering": "a: "}}}, "a prompt named query, document or passage"),
+        ({SETTINGS: {"prompts": {}, "default_prompt_name": "query"}}, "one of the names as the default"),
+        ({SETTINGS: {"prompts": ["query"]}}, "prompts, texts by their names"),
+        ({"sentence_bert_config": {"max_seq_length": 12, "model_args": {"x": 1}}}, "wanted no model_args"),
+        ({"sentence_bert_config": {"max_seq_length": "12"}}, "question_length: wanted int, given '12'"),
+        (
+            {
+                "pooling": {"pooling_mode_mean_tokens": True, "include_prompt": False},
+                SETTINGS: {"prompts": {"query": "find: "}},
+            },
+            "prompts that are pooled with the text",
+        ),
+    ],
+)
+def test_settings_of_sentence_transformers_that_are_not_applied_are_refused(tmp_path, changes, message):
+    with pytest.raises(KitError, match=message):
+        DualEncoder.from_pretrained(sentence_transformer(tmp_path, **changes))
+
+
+def test_settings_of_sentence_transformers_that_are_applied(tmp_path):
+    """The oracle: transformers on the texts with prompt, in lower case, and vectors of length 1 for the cosine."""
+    settings = {"prompts": {"query": "WHO ", "passage": "the old "}, "similarity_fn_name": "cosine"}
+    limits = {"max_seq_length": 30, "do_lower_case": True}
+    folder = sentence_transformer(tmp_path, **{SETTINGS: settings}, sentence_bert_config=limits)
+    encoder = DualEncoder.from_pretrained(folder)
+    model = transformers.AutoModel.from_pretrained(folder)
+    batch = ids_of(["who is the king", "the old king the king is old"])
+    with torch.no_grad():
+        hidden = model(**batch).last_hidden_state
+    mask = batch["attention_mask"][:, :, None]
+    wanted = torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).numpy()
+    np.testing.assert_allclose(encoder.encode_questions(["IS the King"])[0], wanted[0], atol=1e-5)
+    got = encoder.encode_passages([Passage("1", "KING", "the king is old")])[0]
+    np.testing.assert_allclose(got, wanted[1], atol=1e-5)
+    encoder.save_pretrained(tmp_path / "again")
+    again = DualEncoder.from_pretrained(tmp_path / "again")
+    assert again.family == encoder.family and again.fingerprint == encoder.fingerprint
+
+
+def test_the_default_prompt_stands_before_both_sides(tmp_path):
+    settings = {"prompts": {"any": "song "}, "default_prompt_name": "any", "similarity_fn_name": "dot"}
+    encoder = DualEncoder.from_pretrained(sentence_transformer(tmp_path, **{SETTINGS: settings}))
+    assert (encoder.family.question_prompt, encoder.family.passage_prompt) == ("song ", "song ")
+    assert not encoder.family.normalized
+
+
+def test_what_was_assumed_is_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="its files name no similarity: the dot product is taken"):
+        DualEncoder.from_pretrained(sentence_transformer(tmp_path / "one"))
+    written(tmp_path / "two", transformers.BertModel(bert()))
+    with pytest.warns(UserWarning, match="two: its files name no family: taken for fid-kd"):
+        encoder = DualEncoder.from_pretrained(tmp_path / "two")
+    encoder.save_pretrained(tmp_path / "three")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        DualEncoder.from_pretrained(tmp_path / "two", family="dpr")
+        DualEncoder.from_pretrained(tmp_path / "three")
+
+
+def words_tokenizer(start, end):
+    """A tokenizer of whole words, as RoBERTa's kin have one: padding is number 1."""
+    words = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *"the king is old who river city".split()]
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: n for n, word in enumerate(words)}, "<unk>"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    model.post_processor = tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "cls_token": start}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=model, **names, sep_token=end, mask_token="<mask>")
+
+
+@pytest.mark.parametrize("kind", ["XLMRoberta", "Roberta", "MPNet", "Camembert"])
+def test_roberta_and_its_kin_are_transformers_own(tmp_path, kind):
+    """Also where a passage is longer than the positions, of which they use two fewer than they have."""
+    config = getattr(transformers, f"{kind}Config")(**SIZES | {"vocab_size": 20, "max_position_embeddings": 14})
+    model = getattr(transformers, f"{kind}Model")(config)
+    torch.manual_seed(0)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    model.eval().save_pretrained(tmp_path)
+    words_tokenizer("<s>", "</s>").save_pretrained(tmp_path)
+    encoder = DualEncoder.from_pretrained(tmp_path, family="contriever")
+    passages = [Passage("1", "the", "king is old"), Passage("2", "river", "city " * 30), Passage("3", "", "who")]
+    ids, mask = encoder.tokenize_passages(passages)
+    assert ids.shape == (3, 12) and mask.sum(1).tolist() == [6, 12, 3] and ids[2].tolist()[3:] == [1] * 9
+    with torch.no_grad():
+        hidden = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+    wanted = (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+    np.testing.assert_allclose(encoder.encode_passages(passages), wanted.numpy(), atol=1e-5)
+    encoder.save_pretrained(tmp_path / "again")
+    again = DualEncoder.from_pretrained(tmp_path / "again")
+    np.testing.assert_array_equal(again.encode_passages(passages), encoder.encode_passages(passages))

@@ -10,7 +10,7 @@ import torch
 
 from kit.retrieve import BM25
 from kit.train import DISTILLATION, READER_TRAINING, Distillation, Optimisation, ReaderTraining, distil, train_reader
-from kit.train.stages import CandidateScores, candidates, draw, passages_by_length
+from kit.train.stages import CandidateScores, candidates, draw
 from kit.types import KitError, Question, ScoreTable
 
 
@@ -97,12 +97,10 @@ def test_names_are_checked(small_encoder, asked, corpus, table):
 def test_candidate_scores_are_those_of_single_passages(small_encoder, asked, corpus):
     ids = [["1", "2", "3"], ["4"]]
     cells = torch.tensor([[True, True, True], [True, False, False]])
-    family = small_encoder.family
-    questions = [family.write_question(q.text) for q in asked[:2]]
-    passages = [family.write_passage(corpus[i]) for row in ids for i in row]
-    tokens = small_encoder.padded(small_encoder.token_ids(questions, "question"), "question")
+    questions = small_encoder.tokenize_questions([q.text for q in asked[:2]])
+    passages = small_encoder.tokenize_passages([corpus[i] for row in ids for i in row])
     with torch.no_grad():
-        scores = CandidateScores(small_encoder)(tokens, *passages_by_length(small_encoder, passages, size=2), cells)
+        scores = CandidateScores(small_encoder)(questions, passages, cells)
     asked_vectors = small_encoder.encode_questions([q.text for q in asked[:2]])
     for row, names in enumerate(ids):
         vectors = small_encoder.encode_passages([corpus[name] for name in names])

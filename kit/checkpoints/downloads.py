@@ -40,6 +40,7 @@ class Release:
     kind: str  # reader, encoder, cross-encoder, extractive-reader
     note: str
     sha256: str | None = None  # none of the authors published one
+    family: str | None = None  # of an encoder whose files do not tell it
 
     @property
     def is_archive(self) -> bool:
@@ -64,10 +65,16 @@ RELEASES: dict[str, Release] = {
     "dpr-trivia": Release("soheeyang/dpr-question_encoder-single-trivia-base", "encoder", "DPR pair, TriviaQA"),
     "dpr-reader-nq": Release("facebook/dpr-reader-single-nq-base", "extractive-reader", "DPR's reader: RDR's teacher"),
     "distilbert-dot": Release(
-        "sebastian-hofstaetter/distilbert-dot-margin_mse-T2-msmarco", "encoder", "Margin-MSE student: MRR@10 .323 dev"
+        "sebastian-hofstaetter/distilbert-dot-margin_mse-T2-msmarco",
+        "encoder",
+        "Margin-MSE student: MRR@10 .323 dev",
+        family="bert-dot",
     ),
     "distilbert-dot-tas-b": Release(
-        "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco", "encoder", "TAS-B student: MRR@10 .344 dev"
+        "sebastian-hofstaetter/distilbert-dot-tas_b-b256-msmarco",
+        "encoder",
+        "TAS-B student: MRR@10 .344 dev",
+        family="bert-dot",
     ),
     "distilbert-cat": Release(
         "sebastian-hofstaetter/distilbert-cat-margin_mse-T2-msmarco", "cross-encoder", "BERT_Cat with DistilBERT"
@@ -294,7 +301,8 @@ def resolve(name_or_dir: str | Path, *, weights: bool = True, cache: str | Path 
         return download(name, cache or os.environ.get("KIT_CACHE") or Path.home() / ".cache" / "kit", say=_say_aside)
     if name in RELEASES:
         return fetch_from_hub(RELEASES[name].address, weights=weights, say=_silent)
-    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+    local = path.is_absolute() or name.startswith((".", "~")) or name.count("/") != ("/" in name.strip("/"))
+    if local or "\\" in name or ("/" in name and path.parent.is_dir()):
         raise KitError(name, "a checkpoint folder, archive, or a model's name", "no such folder")
     return fetch_from_hub(name, weights=weights, say=_silent)
 

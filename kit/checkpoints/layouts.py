@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from kit.checkpoints.downloads import resolve
-from kit.checkpoints.weights import fill_strictly, read_config, weight_shapes
+from kit.checkpoints.weights import fill_strictly, first_line, read_config, weight_files, weight_shapes
 from kit.files import read_json
 from kit.types import KitError
 
@@ -25,15 +25,30 @@ FID_READER_KEYS = {
     r"^encoder\.encoder\.": "encoder.",
 }
 # What stands before a tower's names: BertForMaskedLM and its kin, sentence-transformers, matchmaker.
-TOWER_PREFIX = {r"^(bert|distilbert|albert|bert_model)\.": ""}
-# Heads that files hold and a tower does not have: the pooling layer, and those of pre-training.
-UNUSED_HEADS = {
-    "bert": (r"^pooler\.dense\.", r"^cls\.(predictions|seq_relationship)\."),
-    "distilbert": (r"^vocab_(transform|layer_norm|projector)\.",),
-    "albert": (r"^pooler\.", r"^(predictions|sop_classifier)\."),
+TOWER_PREFIX = {r"^(bert|distilbert|albert|roberta|mpnet|bert_model)\.": ""}
+# A tower's class, and the heads that files hold and a tower does not have: the pooling layer, those of pre-training.
+_ROBERTA_HEADS = (r"^pooler\.dense\.", r"^lm_head\.")
+TOWERS = {
+    "bert": ("BertModel", (r"^pooler\.dense\.", r"^cls\.(predictions|seq_relationship)\.")),
+    "distilbert": ("DistilBertModel", (r"^vocab_(transform|layer_norm|projector)\.",)),
+    "albert": ("AlbertModel", (r"^pooler\.", r"^(predictions|sop_classifier)\.")),
+    "roberta": ("RobertaModel", _ROBERTA_HEADS),
+    "xlm-roberta": ("XLMRobertaModel", _ROBERTA_HEADS),
+    "camembert": ("CamembertModel", _ROBERTA_HEADS),
+    "mpnet": ("MPNetModel", _ROBERTA_HEADS),
 }
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model")  # one is enough
-TOWER_NAMES = {"bert": "BertModel", "distilbert": "DistilBertModel", "albert": "AlbertModel"}
+# Settings of a configuration under which a tower would compute something else than the kit does.
+ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+ONLY |= {"quantization_config": None, "pruned_heads": {}}
+SMALL = 10_000_000  # weights, which may be made to see what is wrong
+# One of these is enough.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.json",
+)  # one will do
 
 
 def load_strict(
@@ -53,17 +68,31 @@ def load_strict(
     """
     if config is None:
         config = model_class.config_class.from_dict(read_config(directory))
-    model = blank_model(model_class, config, **options)
+    model = blank_model(model_class, config, directory, **options)
     fill_strictly(model, directory, key_mapping=key_mapping, ignore=ignore)
     return model.to(dtype).eval()
 
 
-def blank_model(model_class: type, config: Any, **options: Any) -> nn.Module:
-    """A transformers model for `fill_strictly`: its weights are tied, and hold whatever stood in the memory."""
+def blank_model(model_class: type, config: Any, directory: str | Path, **options: Any) -> nn.Module:
+    """A transformers model for `fill_strictly`: its weights are tied, and hold whatever stood in the memory.
+
+    Raises `KitError` if the configuration makes no model, or a large one of more weights than the files have bytes.
+    """
     from transformers.initialization import no_init_weights
 
-    with no_init_weights():
-        model = model_class(config, **options)
+    where = Path(directory) / "config.json"
+    room = sum(path.stat().st_size for path in weight_files(directory))
+    try:
+        with no_init_weights():
+            with torch.device("meta"):  # takes no memory
+                needed = sum(weight.numel() for weight in model_class(config, **options).parameters())
+            if needed > max(room, SMALL):
+                raise KitError(str(where), f"sizes that fit the {room:,} bytes of weights", f"{needed:,} weights")
+            model = model_class(config, **options)
+    except KitError:
+        raise
+    except Exception as error:  # what is wrong with a configuration is found in as many ways as there are settings
+        raise KitError(str(where), "the sizes and settings of a model", first_line(error)) from None
     model.tie_weights()
     return model
 
@@ -74,35 +103,68 @@ def tower_config(config: Mapping[str, Any], where: str | Path = "config.json") -
 
     kind = config.get("model_type")
     kind = "bert" if kind == "dpr" else kind
-    if kind not in TOWER_NAMES:
-        raise KitError(str(where), f"model_type {', '.join(TOWER_NAMES)} or dpr", repr(kind))
-    config_class = getattr(transformers, TOWER_NAMES[kind].replace("Model", "Config"))
+    if kind not in TOWERS:
+        raise KitError(str(where), f"model_type {', '.join(TOWERS)} or dpr", repr(kind))
+    for name, only in ONLY.items():
+        if config.get(name) not in (only, None):
+            raise KitError(str(where), f"{name} {only!r}", repr(config[name]))
+    config_class = getattr(transformers, TOWERS[kind][0].replace("Model", "Config"))
     left_out = ("model_type", "architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path")
-    return config_class(**{name: value for name, value in config.items() if name not in left_out})
+    try:
+        return config_class(**{name: value for name, value in config.items() if name not in left_out})
+    except Exception as error:  # transformers checks types with errors of its own
+        raise KitError(str(where), f"the configuration of a {kind}", first_line(error)) from None
 
 
 def build_tower(config: Any) -> nn.Module:
-    """A fresh BERT, DistilBERT or ALBERT without a pooling layer; its weights are drawn from torch's generator."""
+    """A fresh tower without a pooling layer; its weights are drawn from torch's generator."""
     model_class, options = _tower_class(config)
     return model_class(config, **options)
 
 
-def load_tower(
-    directory: str | Path, config: Any, *, key_mapping: Mapping[str, str] = TOWER_PREFIX, ignore: Sequence[str] = ()
-) -> nn.Module:
-    """A tower as `build_tower` makes it, with every weight from the folder; the heads it has no use for stay behind."""
+def blank_tower(config: Any, directory: str | Path) -> nn.Module:
+    """A tower as `build_tower` makes it, to be filled with the weights of the folder."""
     model_class, options = _tower_class(config)
-    ignore = (*UNUSED_HEADS[config.model_type], *ignore)
-    return load_strict(model_class, directory, key_mapping=key_mapping, ignore=ignore, config=config, **options)
+    return blank_model(model_class, config, directory, **options)
+
+
+def fill_tower(
+    tower: nn.Module,
+    directory: str | Path,
+    *,
+    key_mapping: Mapping[str, str] = TOWER_PREFIX,
+    ignore: Sequence[str] = (),
+) -> None:
+    """Set every weight of a tower from the folder; the heads that it has no use for stay behind."""
+    heads = TOWERS[tower.config.model_type][1]
+    fill_strictly(tower, directory, key_mapping=key_mapping, ignore=(*heads, *ignore))
 
 
 def _tower_class(config: Any) -> tuple[type, dict[str, bool]]:
     import transformers
 
-    if config.model_type not in TOWER_NAMES:
-        raise KitError("configuration", f"model_type {', '.join(TOWER_NAMES)}", repr(config.model_type))
+    if config.model_type not in TOWERS:
+        raise KitError("configuration", f"model_type {', '.join(TOWERS)}", repr(config.model_type))
     options = {} if config.model_type == "distilbert" else {"add_pooling_layer": False}
-    return getattr(transformers, TOWER_NAMES[config.model_type]), options
+    return getattr(transformers, TOWERS[config.model_type][0]), options
+
+
+def position_limit(config: Any) -> int:
+    """The tokens that a model reads at most: RoBERTa and its kin count positions from their padding's number on.
+
+    >>> from transformers import BertConfig, XLMRobertaConfig
+    >>> position_limit(BertConfig()), position_limit(XLMRobertaConfig(max_position_embeddings=514))
+    (512, 512)
+    """
+    kin = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "mpnet", "longformer", "data2vec-text")
+    before = config.pad_token_id + 1 if config.model_type in kin else 0
+    return config.max_position_embeddings - before
+
+
+def check_vocabulary(tokenizer: Any, rows: int, where: str = "tokenizer") -> None:
+    """Raise `KitError` if a tokenizer has tokens for which a model has no embedding."""
+    if len(tokenizer) > rows:
+        raise KitError(where, f"at most the model's {rows} tokens", f"one of {len(tokenizer)} tokens")
 
 
 def load_tokenizer(name_or_dir: str | Path) -> Any:
@@ -122,11 +184,10 @@ def load_tokenizer(name_or_dir: str | Path) -> Any:
     word_pieces = kind in ("bert", "distilbert", "dpr") or ("vocab.txt" in names and kind not in CONFIG_MAPPING)
     try:
         if "spiece.model" in names or not word_pieces:
-            return AutoTokenizer.from_pretrained(str(directory))
+            return AutoTokenizer.from_pretrained(str(directory), trust_remote_code=False)
         return BertTokenizer.from_pretrained(str(directory), do_lower_case=_lower_cases(directory))
     except Exception as error:  # a broken file fails in as many ways as there are libraries below
-        reason = (str(error).strip() or "no reason").splitlines()[0]
-        raise KitError(str(directory), "a tokenizer that loads", f"{type(error).__name__}: {reason}") from None
+        raise KitError(str(directory), "a tokenizer that loads", first_line(error)) from None
 
 
 def _lower_cases(directory: Path) -> bool:
@@ -179,6 +240,9 @@ def load_cross_encoder(directory: str | Path) -> PairScorer:
     if not name.endswith("ForSequenceClassification") or not hasattr(transformers, name):
         raise KitError(str(directory), "a cross-encoder (BERT_Cat or ...ForSequenceClassification)", repr(name))
     model_class = getattr(transformers, name)
+    for setting in ("is_decoder", "quantization_config"):
+        if config.get(setting):
+            raise KitError(f"{directory}/config.json", f"no {setting}", repr(config[setting]))
     full = model_class.config_class.from_dict(config)
     if full.num_labels != 1:
         raise KitError(str(directory), "a cross-encoder with one score", f"{full.num_labels} labels")
@@ -188,9 +252,10 @@ def load_cross_encoder(directory: str | Path) -> PairScorer:
 def _load_bert_cat(
     directory: str | Path, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> PairScorer:
-    if config.get("model_type") not in TOWER_NAMES:  # matchmaker's file only names the model it began from
+    if config.get("model_type") not in TOWERS:  # matchmaker's file only names the model it began from
         config = {**_sizes_of(shapes, directory), **{n: v for n, v in config.items() if n == "num_attention_heads"}}
-    body = load_tower(directory, tower_config(config, directory), ignore=(r"^_classification_layer\.",))
+    body = blank_tower(tower_config(config, directory), directory)
+    fill_tower(body, directory, ignore=(r"^_classification_layer\.",))
     head = nn.Linear(body.config.hidden_size, 1)
     fill_strictly(head, directory, key_mapping={r"^_classification_layer\.": ""}, ignore=(r"^bert_model\.",))
     return PairScorer(body, head).eval()

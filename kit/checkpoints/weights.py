@@ -7,6 +7,7 @@ report. Knows no family of checkpoints: names are mapped by what the caller give
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,10 @@ from kit.types import KitError
 
 # Names of the first BERT files, and a buffer that older files hold.
 OLD_NAMES = {r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"}
+_LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "num_decoder_layers")
+_WIDTHS = ("hidden_size", "dim", "intermediate_size", "hidden_dim", "d_model", "d_ff", "d_kv", "vocab_size")
+_WIDTHS += ("num_attention_heads", "n_heads", "num_heads", "max_position_embeddings", "indexing_dimension")
+SIZES = dict.fromkeys(_LAYERS, 1_000) | dict.fromkeys(_WIDTHS, 10_000_000)  # of config.json: what is sensible at most
 HARMLESS = (r"(^|\.)position_ids$",)
 
 
@@ -29,7 +34,19 @@ def read_config(directory: str | Path) -> dict[str, Any]:
     path = Path(directory) / "config.json"
     if not path.exists():
         raise KitError(str(directory), "a checkpoint folder with a config.json", "none")
-    return read_json(path, dict)
+    config = read_json(path, dict)
+    kind, classes = config.get("model_type"), config.get("architectures")
+    if (
+        not isinstance(kind, str | None)
+        or not isinstance(classes, list | None)
+        or not set(map(type, classes or [])) <= {str}
+    ):
+        raise KitError(str(path), "names in model_type and architectures", reprlib.repr((kind, classes)))
+    for name, most in SIZES.items():
+        size = config.get(name, 1)
+        if size is not None and (type(size) is not int or not 1 <= size <= most):
+            raise KitError(str(path), f"{name} from 1 to {most:,}", reprlib.repr(size))
+    return config
 
 
 def weight_files(directory: str | Path) -> list[Path]:
@@ -70,13 +87,16 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, OSError, RuntimeError, EOFError) as error:
-        raise KitError(str(path), "a whole file of weights", _first_line(error)) from None
-    except Exception as error:  # an object other than a tensor: what `weights_only` is there to refuse
-        raise KitError(str(path), "a file of plain tensors", _first_line(error)) from None
+        raise KitError(str(path), "a whole file of weights", first_line(error)) from None
+    except (
+        Exception
+    ):  # an object other than a tensor: what `weights_only` is there to refuse (torch says how to allow it)
+        raise KitError(str(path), "a file of plain tensors", "one with other objects, which are not loaded") from None
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def first_line(error: Exception) -> str:
+    """The kind of an error and the first line of its text."""
+    return ": ".join([type(error).__name__, *str(error).strip().splitlines()[:1]])
 
 
 def _is_zip(path: Path) -> bool:
@@ -134,4 +154,6 @@ def fill_strictly(
 def _copy(own: Tensor, given: Tensor, where: str) -> None:
     if own.shape != given.shape:
         raise KitError(where, f"the shape {tuple(own.shape)} that config.json tells", f"{tuple(given.shape)}")
+    if not torch.isfinite(given).all():
+        raise KitError(where, "finite weights", "NaN or infinity")
     own.copy_(given)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kit.batches import length_buckets, padded, pass_overhead
 from kit.checkpoints import load_tokenizer
-from kit.checkpoints.layouts import build_tower
+from kit.checkpoints.layouts import blank_tower, build_tower, check_vocabulary, position_limit
 from kit.device import evaluation, pick_device, pick_dtype
 from kit.encoder.families import Family, family_named
-from kit.encoder.files import load, save
+from kit.encoder.files import fill, find, save
 from kit.types import KitError, Passage
 
-TEXTS_AT_ONCE = 8192  # tokenized and sorted by length together
+SIDES = ("question", "passage")
+AT_ONCE = 2048  # texts tokenized and sorted by length together
+CHARACTERS_A_TOKEN = 200  # of the longest text that is looked at: a line of megabytes is cut before it is tokenized
 
 
 class DualEncoder(nn.Module):
@@ -53,6 +57,8 @@ class DualEncoder(nn.Module):
         if family.dimension is not None:
             self.projection, self.norm = nn.Linear(hidden, self.dimension), nn.LayerNorm(self.dimension)
         self._tokenizer = tokenizer
+        if tokenizer is not None and not isinstance(tokenizer, str):
+            check_vocabulary(tokenizer, question_tower.config.vocab_size)
 
     @classmethod
     def from_pretrained(
@@ -67,16 +73,20 @@ class DualEncoder(nn.Module):
     ) -> DualEncoder:
         """The encoder of a checkpoint, in eval mode, with every weight from its files (see `kit.encoder.files.load`).
 
-        A folder, a .tar.gz, a name of `kit.checkpoints.RELEASES`, or a name on the Hugging Face hub: a kit checkpoint,
-        a FiD retriever, a DPR or RDR pair (the name of either tower; `passage_tower` where the names do not tell), a
-        DistilBERT_Dot, Contriever, sentence-transformers, or any BERT or DistilBERT to begin from.
-        `family`: a name of `kit.encoder.FAMILIES` or a `Family`; default: what the files tell.
-        `device` auto: the GPU where there is one. `dtype` auto: float32, which training needs; bfloat16 halves the
-        time and memory of embedding a large corpus. Errors: `KitError`.
+        A folder, a .tar.gz, a toy ("toy-bert"), a name of `kit.checkpoints.RELEASES`, or one on the Hugging Face hub: a
+        kit checkpoint, a FiD retriever, a DPR or RDR pair (the name of either tower; `passage_tower` where the names do
+        not tell), DistilBERT_Dot, Contriever, sentence-transformers, or any BERT, DistilBERT, ALBERT, RoBERTa, XLM-R or
+        MPNet to begin from. `family`: a name of `kit.encoder.FAMILIES` or a `Family`; default: what the files tell, and
+        a warning says it where they do not. `dtype` auto: float32, which training needs; bfloat16 halves the time and
+        memory of embedding a large corpus. Raises `KitError` if a weight or a setting is missing or not understood.
         """
-        encoder = load(cls, name_or_dir, family=family, passage_tower=passage_tower, tokenizer=tokenizer)
         place = pick_device(device)
-        return encoder.to(device=place, dtype=pick_dtype("float32" if dtype == "auto" else dtype, place)).eval()
+        kind = pick_dtype("float32" if dtype == "auto" else dtype, place)
+        source = find(name_or_dir, family=family, passage_tower=passage_tower, tokenizer=tokenizer)
+        towers = [blank_tower(config, folder) for config, folder in zip(source.configs, source.folders, strict=True)]
+        encoder = cls(*towers, family=source.family, tokenizer=source.tokenizer)
+        fill(encoder, source)
+        return encoder.to(device=place, dtype=kind).eval()
 
     @classmethod
     def from_config(
@@ -101,7 +111,7 @@ class DualEncoder(nn.Module):
 
         The folder appears whole or not at all. With one tower and no projection, transformers' AutoModel reads it too.
         """
-        save(self, directory)
+        save(directory, self.state_dict(), self.question_tower.config, self.family, self._tokenizer)
 
     @property
     def device(self) -> torch.device:
@@ -120,9 +130,7 @@ class DualEncoder(nn.Module):
             raise KitError("encoder", "a tokenizer (from_pretrained(..., tokenizer=...))", "a checkpoint without one")
         if isinstance(self._tokenizer, str):
             self._tokenizer = load_tokenizer(self._tokenizer)
-        words, known = len(self._tokenizer), self.question_tower.config.vocab_size
-        if words > known:
-            raise KitError("tokenizer", f"at most the encoder's {known} tokens", f"one of {words} tokens")
+            check_vocabulary(self._tokenizer, self.question_tower.config.vocab_size)
         return self._tokenizer
 
     @property
@@ -150,28 +158,40 @@ class DualEncoder(nn.Module):
         input_ids: Int[Tensor, "x t"],
         attention_mask: Bool[Tensor, "x t"] | Int[Tensor, "x t"],
         side: str = "question",
+        *,
+        batch_size: int | None = None,
     ) -> Float[Tensor, "x d"]:
         """Vectors (x, d) of tokenized texts; a text without any token gets zeros (the original: NaN).
 
+        Texts of like length go through the tower together, at most `batch_size`, so that little padding is computed.
         Where the family does not apply the mask of a side, padding counts as text: pad to the family's length.
         """
-        if side not in ("question", "passage"):
+        if side not in SIDES:
             raise KitError("side", "question or passage", repr(side))
-        tower = self.question_tower if side == "question" or self.passage_tower is None else self.passage_tower
-        applied = self.family.question_mask if side == "question" else self.family.passage_mask
-        mask = attention_mask.bool() if applied else torch.ones_like(input_ids, dtype=torch.bool)
-        empty = ~mask.any(dim=1)  # (x,)
-        attended = mask.clone()
-        attended[:, 0] |= empty  # attention over nothing is NaN
-        hidden = tower(input_ids=input_ids, attention_mask=attended.long()).last_hidden_state  # (x, t, d)
+        tower = self.towers[-1 if side == "passage" else 0]
+        input_ids, mask = input_ids.to(self.device), attention_mask.to(self.device).bool()
+        if not getattr(self.family, f"{side}_mask"):
+            mask = torch.ones_like(mask)
+        lengths = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).amax(1)  # (x,)
+        overhead = pass_overhead(tower.config.hidden_size, self.device)
+        buckets = length_buckets(lengths.cpu(), overhead=overhead, most=batch_size)
+        if not buckets:
+            return next(self.parameters()).new_zeros(len(mask), self.dimension)
+        vectors = []
+        for bucket in buckets:
+            rows, width = bucket.to(self.device), int(lengths[bucket[0]])
+            vectors.append(self._pooled(tower, input_ids[rows, :width], mask[rows, :width]))
+        joined = torch.cat(vectors)
+        return joined.new_zeros(len(mask), self.dimension).index_copy(0, torch.cat(buckets).to(self.device), joined)
+
+    def _pooled(self, tower: nn.Module, ids: Int[Tensor, "x t"], mask: Bool[Tensor, "x t"]) -> Float[Tensor, "x d"]:
+        hidden = tower(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (x, t, d)
         if self.family.dimension is not None:
             hidden = self.norm(self.projection(hidden))  # (x, t, d)
         if self.family.pooling == "cls":
             vectors = hidden[:, 0]  # (x, d)
         else:
-            summed = hidden.masked_fill(~mask[:, :, None], 0.0).sum(dim=1)  # (x, t, d) -> (x, d)
-            vectors = summed / mask.sum(dim=1, keepdim=True).clamp(min=1)
-        vectors = vectors.masked_fill(empty[:, None], 0.0)
+            vectors = hidden.masked_fill(~mask[:, :, None], 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True)  # (x, d)
         return nn.functional.normalize(vectors, dim=-1) if self.family.normalized else vectors
 
     def score(self, questions: Float[Tensor, "q d"], passages: Float[Tensor, "q k d"]) -> Float[Tensor, "q k"]:
@@ -184,67 +204,67 @@ class DualEncoder(nn.Module):
 
     def encode_questions(self, texts: Sequence[str], *, batch_size: int = 64, progress: bool = False) -> np.ndarray:
         """Vectors of questions, float32 (x, d), in their order; no gradient, no dropout."""
-        texts = list(texts)
-        wrong = [text for text in texts if not isinstance(text, str)]
-        if wrong:
-            raise KitError("encode_questions", "texts of questions", repr(wrong[0]))
-        written = [self.family.write_question(text) for text in texts]
-        return self._encode(written, "question", batch_size, progress)
+        return self._encode("question", listed("encode_questions", texts, str), batch_size, progress)
 
     def encode_passages(
         self, passages: Iterable[Passage], *, batch_size: int = 64, progress: bool = False
     ) -> np.ndarray:
-        """Vectors of passages, float32 (x, d), in their order; batched by length, so that little is padded."""
-        passages = list(passages)
-        wrong = [passage for passage in passages if not isinstance(passage, Passage)]
-        if wrong:
-            raise KitError("encode_passages", "passages (a corpus gives them by `corpus.values()`)", repr(wrong[0]))
-        written = [self.family.write_passage(passage) for passage in passages]
-        return self._encode(written, "passage", batch_size, progress)
+        """Vectors of passages, float32 (x, d), in their order; no gradient, no dropout."""
+        return self._encode("passage", listed("encode_passages", passages, Passage), batch_size, progress)
 
-    def _encode(self, written: list[str | tuple[str, str]], side: str, batch_size: int, progress: bool) -> np.ndarray:
+    def tokenize_questions(self, texts: Sequence[str]) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
+        """Ids and mask (x, t) of questions as the family writes them, for `embed`; see `tokenize_passages`."""
+        return self._tokenize("question", listed("tokenize_questions", texts, str))
+
+    def tokenize_passages(self, passages: Sequence[Passage]) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
+        """Ids and mask (x, t) of passages as the family writes them, for `embed`, on the encoder's device.
+
+        Cut at the family's length, with [CLS] and [SEP]. Padded to the longest, or to the family's length where the
+        family does not apply the mask.
+        """
+        return self._tokenize("passage", listed("tokenize_passages", passages, Passage))
+
+    def _encode(self, side: str, items: list[Any], batch_size: int, progress: bool) -> np.ndarray:
         from tqdm.auto import tqdm
 
-        if batch_size < 1:
+        if not isinstance(batch_size, int) or batch_size < 1:
             raise KitError("batch_size", "at least 1", batch_size)
-        vectors = np.empty((len(written), self.dimension), dtype=np.float32)
-        with evaluation(self), tqdm(total=len(written), unit=side, disable=not progress) as bar:
-            for start in range(0, len(written), TEXTS_AT_ONCE):
-                ids = self.token_ids(written[start : start + TEXTS_AT_ONCE], side)
-                order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
-                for first in range(0, len(order), batch_size):
-                    rows = order[first : first + batch_size]
-                    batch = self.embed(*self.padded([ids[i] for i in rows], side), side=side)
-                    vectors[[start + i for i in rows]] = batch.float().cpu().numpy()
-                    bar.update(len(rows))
+        vectors = np.empty((len(items), self.dimension), dtype=np.float32)
+        with evaluation(self), tqdm(total=len(items), unit=side, disable=not progress) as bar:
+            for start in range(0, len(items), AT_ONCE):
+                part = items[start : start + AT_ONCE]
+                embedded = self.embed(*self._tokenize(side, part), side, batch_size=batch_size)  # (x, d)
+                vectors[start : start + len(part)] = embedded.float().cpu().numpy()
+                bar.update(len(part))
+        if not np.isfinite(vectors).all():
+            raise KitError("encoder", "finite vectors", f"NaN or infinity (computed in {self.question_tower.dtype})")
         return vectors
 
-    def token_ids(self, written: Sequence[str | tuple[str, str]], side: str) -> list[list[int]]:
-        """Ids of texts as `family` writes them, cut at its length, with [CLS] and [SEP]; pairs have one more [SEP]."""
-        limit = self._length(side)
-        ids: list[list[int]] = [[]] * len(written)
-        for pairs in (False, True):
-            rows = [row for row, text in enumerate(written) if isinstance(text, tuple) == pairs]
-            if not rows:
-                continue
-            texts = zip(*(written[i] for i in rows), strict=True) if pairs else [[written[i] for i in rows]]
-            options = {"return_attention_mask": False, "return_token_type_ids": False}
-            found = self.tokenizer(*map(list, texts), truncation=True, max_length=limit, **options)["input_ids"]
-            for row, tokens in zip(rows, found, strict=True):
-                ids[row] = tokens
-        return ids
+    def _tokenize(self, side: str, items: Sequence[Any]) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
+        limit = min(getattr(self.family, f"{side}_length"), position_limit(self.question_tower.config))
+        written = [getattr(self.family, f"write_{side}")(item) for item in items]
+        rows: list[list[int]] = [[]] * len(written)
+        options = {"truncation": True, "max_length": limit, "return_attention_mask": False}
+        for pairs in (False, True):  # a tokenizer takes texts or pairs, not both
+            places = [place for place, text in enumerate(written) if isinstance(text, tuple) == pairs]
+            columns = zip(*(written[i] for i in places), strict=True) if pairs else [[written[i] for i in places]]
+            if places:
+                bounded = [[text[: limit * CHARACTERS_A_TOKEN] for text in column] for column in columns]
+                encoded = self.tokenizer(*bounded, **options, return_token_type_ids=False)["input_ids"]
+                for place, row in zip(places, encoded, strict=True):
+                    rows[place] = row
+        length = 0 if getattr(self.family, f"{side}_mask") else limit
+        ids, mask = padded(rows, self.tokenizer.pad_token_id, length=length)
+        return ids.to(self.device), mask.to(self.device)
 
-    def padded(self, ids: Sequence[Sequence[int]], side: str) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
-        """Ids and mask (x, t) on the encoder's device, padded to the longest, or to the full length without a mask."""
-        applied = self.family.question_mask if side == "question" else self.family.passage_mask
-        length = max(map(len, ids)) if applied else self._length(side)
-        input_ids = torch.full((len(ids), length), self.tokenizer.pad_token_id)
-        mask = torch.zeros(len(ids), length, dtype=torch.bool)
-        for row, tokens in enumerate(ids):
-            input_ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = True
-        return input_ids.to(self.device), mask.to(self.device)
 
-    def _length(self, side: str) -> int:
-        asked = self.family.question_length if side == "question" else self.family.passage_length
-        return min(asked, self.question_tower.config.max_position_embeddings)
+def listed(where: str, items: Any, kind: type) -> list[Any]:
+    """The items as a list; raises `KitError` if they are not a collection of `kind`."""
+    wanted = "a list of texts" if kind is str else "a list of passages (those of a corpus: `corpus.values()`)"
+    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+        raise KitError(where, wanted, reprlib.repr(items))
+    items = list(items)
+    wrong = [item for item in items if not isinstance(item, kind)]
+    if wrong:
+        raise KitError(where, wanted, f"one with {reprlib.repr(wrong[0])}")
+    return items

@@ -5,71 +5,123 @@ Every weight comes from the files, or a `KitError` names it. Knows nothing of ho
 
 from __future__ import annotations
 
-import copy
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
-from kit.checkpoints.layouts import build_tower, load_tower, tower_config
+from kit.checkpoints.layouts import TOKENIZER_FILES, TOWER_PREFIX, fill_tower, tower_config
 from kit.checkpoints.weights import fill_strictly, read_config, weight_shapes
-from kit.encoder.families import MANIFEST, Family, detect_family, family_named
+from kit.encoder.families import FAMILIES, Family, family_named, fid_retriever_family
+from kit.encoder.sentence_transformer import MODULES, sentence_transformer_family
 from kit.files import folder_aside, read_json, write_json
 from kit.types import KitError
 
-if TYPE_CHECKING:
-    from kit.encoder.dual import DualEncoder
-
+MANIFEST = "kit_encoder.json"
 FID_TOKENIZER = "google-bert/bert-base-uncased"  # what FiD's scripts load: its archives hold no tokenizer
 FID_KEYS = {r"^model\.": "question_tower.", r"^proj\.": "projection."}
 # FiD's training script puts a projection into every model, also where the configuration does not use it.
 FID_UNUSED = (r"^question_tower\.pooler\.dense\.", r"^(projection|norm)\.")
 SHARED_KEYS = {r"^(embeddings|encoder|transformer)\.": r"question_tower.\1."}  # a kit checkpoint's one tower is bare
+DPR_KEYS = {r"^(question|ctx)_encoder\.bert_model\.": ""}
 TOWER_OF_DPR = {"question_encoder": "DPRQuestionEncoder", "ctx_encoder": "DPRContextEncoder"}
 
 
-def load(
-    encoder_class: type[DualEncoder],
+@dataclass(frozen=True)
+class Source:
+    """The files of an encoder: for each of its towers a folder and a configuration, and how the encoder is used."""
+
+    folders: tuple[Path, ...]
+    configs: tuple[Any, ...]
+    family: Family
+    tokenizer: Any
+
+
+def find(
     name_or_dir: str | Path,
     *,
     family: str | Family | None = None,
     passage_tower: str | Path | None = None,
     tokenizer: Any = None,
-) -> DualEncoder:
-    """The encoder of a checkpoint, on the CPU in float32; the arguments are those of `DualEncoder.from_pretrained`."""
+) -> Source:
+    """The files of a checkpoint, fetched if needed; the arguments are those of `DualEncoder.from_pretrained`.
+
+    Warns where the files do not tell the family and one is assumed.
+    """
     if passage_tower is None and names_of_pair(name_or_dir) is not None:
         name_or_dir, passage_tower = names_of_pair(name_or_dir)
     folder = resolve(name_or_dir)
-    chosen = detect_family(folder) if family is None else family_named(family)
     config = read_config(folder)
-    size = tower_config(config, folder / "config.json")
+    chosen, assumed = (family_named(family), "") if family is not None else _family_of(name_or_dir, folder)
+    if config.get("model_type") == "dpr":
+        folders = _dpr_folders(folder, name_or_dir, passage_tower)
+    elif passage_tower is not None:
+        raise KitError("passage_tower", "a DPR or RDR pair (model_type dpr)", repr(config.get("model_type")))
+    else:
+        folders = (folder,) * (1 + chosen.two_towers)
+    if (folder / MANIFEST).exists() and family is not None:
+        own = detect_family(folder)[0]
+        if (own.two_towers, own.dimension) != (chosen.two_towers, chosen.dimension):
+            raise KitError(str(folder), f"family {own.name!r}, whose weights these are", repr(chosen.name))
+    configs = tuple(tower_config(read_config(each), each / "config.json") for each in folders)
+    if assumed:
+        warnings.warn(f"{name_or_dir}: {assumed}; family= (--family) says otherwise", stacklevel=3)
     if tokenizer is None:
         tokenizer = _own_tokenizer(folder, config)
     elif isinstance(tokenizer, str | Path):
         tokenizer = load_tokenizer(tokenizer)
-    if config.get("model_type") == "dpr":
-        towers = _dpr_pair(folder, name_or_dir, passage_tower)
-        return encoder_class(*towers, family=chosen, tokenizer=tokenizer)
-    if passage_tower is not None:
-        raise KitError("passage_tower", "a DPR or RDR pair (model_type dpr)", repr(config.get("model_type")))
-    if (folder / MANIFEST).exists() or "indexing_dimension" in config:
-        towers = [build_tower(copy.deepcopy(size)) for _ in range(1 + chosen.two_towers)]
-        encoder = encoder_class(*towers, family=chosen, tokenizer=tokenizer)
-        _fill(encoder, folder)
-        return encoder
-    tower = load_tower(folder, size)
-    towers = [tower, copy.deepcopy(tower)] if chosen.two_towers else [tower]
-    return encoder_class(*towers, family=chosen, tokenizer=tokenizer)
+    return Source(folders, configs, chosen, tokenizer)
 
 
-def _fill(encoder: DualEncoder, folder: Path) -> None:
+def _family_of(name: str | Path, folder: Path) -> tuple[Family, str]:
+    """The family of a checkpoint, and what was assumed for it; that of a released one is stated with its address."""
+    stated = {key: one.family for release, one in RELEASES.items() if one.family for key in (release, one.address)}
+    return (FAMILIES[stated[str(name)]], "") if str(name) in stated else detect_family(folder)
+
+
+def detect_family(folder: Path) -> tuple[Family, str]:
+    """The family of a checkpoint folder by the marks that its makers left, and what was assumed ("" if nothing).
+
+    kit_encoder.json: the kit. `indexing_dimension`: FiD's Retriever. model_type dpr: DPR or RDR. modules.json:
+    sentence-transformers. Architecture Contriever. Else a DistilBERT is taken for Margin-MSE's student (BERT_Dot) and
+    any other for FiD-KD's, which begins from one.
+    """
+    if (folder / MANIFEST).exists():
+        where = folder / MANIFEST
+        return Family.from_json(read_json(where, dict).get("family"), str(where)), ""
+    config = read_config(folder)
+    kind, architecture = config.get("model_type"), str((config.get("architectures") or ["?"])[0])
+    if "indexing_dimension" in config:
+        return fid_retriever_family(config, str(folder)), ""
+    if kind == "dpr" and architecture != "DPRReader":
+        return FAMILIES["dpr"], ""
+    if (folder / MODULES).exists():
+        return sentence_transformer_family(folder)
+    if architecture.lower() == "contriever":
+        return FAMILIES["contriever"], ""
+    if architecture.endswith("ForSequenceClassification") or kind in ("dpr", "BERT_Cat", "ColBERT"):
+        raise KitError(str(folder), "a bi-encoder (question and passage apart)", architecture)
+    if kind == "distilbert":
+        return FAMILIES["bert-dot"], "its files name no family: taken for bert-dot (first token, dot product)"
+    return FAMILIES["fid-kd"], "its files name no family: taken for fid-kd (mean of the tokens, 'question: ' before)"
+
+
+def fill(encoder: nn.Module, source: Source) -> None:
+    """Set every weight of an encoder, whose towers were made from the source's configurations, from its files."""
+    folder = source.folders[0]
     if (folder / MANIFEST).exists():
         fill_strictly(encoder, folder, key_mapping=SHARED_KEYS)
-    else:
-        unused = FID_UNUSED if encoder.family.dimension is None else FID_UNUSED[:1]
+    elif "indexing_dimension" in read_config(folder):
+        unused = FID_UNUSED if source.family.dimension is None else FID_UNUSED[:1]
         fill_strictly(encoder, folder, key_mapping=FID_KEYS, ignore=unused)
+    else:
+        for tower, own in zip(encoder.towers, source.folders, strict=True):
+            fill_tower(tower, own, key_mapping=DPR_KEYS | TOWER_PREFIX)
 
 
 def names_of_pair(name_or_dir: str | Path) -> tuple[str, str] | None:
@@ -89,61 +141,43 @@ def names_of_pair(name_or_dir: str | Path) -> tuple[str, str] | None:
     return before + slash + question, before + slash + question.replace("question_encoder", "ctx_encoder")
 
 
-def _dpr_pair(folder: Path, name: str | Path, passage_tower: str | Path | None) -> list[nn.Module]:
+def _dpr_folders(folder: Path, name: str | Path, passage_tower: str | Path | None) -> tuple[Path, Path]:
+    """The folders of a pair, each with the weights of its side: AutoModel would make random ones of the other's."""
     if passage_tower is None:
         wanted = "a name with question_encoder or ctx_encoder in it, or passage_tower="
         raise KitError(str(name), f"both towers of a DPR pair ({wanted})", "one")
-    towers = [_dpr_tower(folder, "question_encoder"), _dpr_tower(resolve(passage_tower), "ctx_encoder")]
-    sizes = [(tower.config.vocab_size, tower.config.hidden_size) for tower in towers]
+    folders = folder, resolve(passage_tower)
+    for each, prefix in zip(folders, TOWER_OF_DPR, strict=True):
+        found = {name.partition(".")[0] for name in weight_shapes(each)}
+        if prefix not in found:
+            given = f"weights of {', '.join(TOWER_OF_DPR.get(name, name) for name in sorted(found))}"
+            raise KitError(str(each), f"a {TOWER_OF_DPR[prefix]}", given)
+        if projected := read_config(each).get("projection_dim"):
+            raise KitError(f"{each}/config.json", "projection_dim 0, as all released pairs have", projected)
+    sizes = [tuple(read_config(each).get(name) for name in ("vocab_size", "hidden_size")) for each in folders]
     if sizes[0] != sizes[1]:
         raise KitError(str(passage_tower), f"a tower as the question's, vocabulary and size {sizes[0]}", sizes[1])
-    return towers
-
-
-def _dpr_tower(folder: Path, prefix: str) -> nn.Module:
-    """One tower of exactly this class: AutoModel would make a random question tower of a passage tower's file."""
-    config = read_config(folder)
-    found = {name.partition(".")[0] for name in weight_shapes(folder)}
-    if prefix not in found:
-        given = f"weights of {', '.join(TOWER_OF_DPR.get(name, name) for name in sorted(found))}"
-        raise KitError(str(folder), f"a {TOWER_OF_DPR[prefix]}", given)
-    if config.get("projection_dim"):
-        raise KitError(
-            f"{folder}/config.json", "projection_dim 0, as all released pairs have", config["projection_dim"]
-        )
-    return load_tower(folder, tower_config(config, folder), key_mapping={rf"^{prefix}\.bert_model\.": ""})
+    return folders
 
 
 def _own_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
-    if any((folder / name).exists() for name in ("tokenizer.json", "vocab.txt", "spiece.model")):
+    if any((folder / name).exists() for name in TOKENIZER_FILES):
         return load_tokenizer(folder)
     if (folder / MANIFEST).exists():
         return read_json(folder / MANIFEST, dict).get("tokenizer")
     return FID_TOKENIZER if "indexing_dimension" in config else None
 
 
-def save(encoder: DualEncoder, directory: str | Path) -> None:
-    """Write a kit checkpoint into `directory`, which appears whole or not at all.
-
-    A folder that is there already is replaced if it holds nothing but an earlier checkpoint of an encoder.
-    """
-    with folder_aside(directory, MANIFEST) as new:
-        _write(encoder, new)
-
-
-def _write(encoder: DualEncoder, new: Path) -> None:
-    state = {name: weight.detach().cpu().contiguous() for name, weight in encoder.state_dict().items()}
-    if not encoder.family.two_towers:
+def save(directory: str | Path, state: Mapping[str, Tensor], config: Any, family: Family, tokenizer: Any) -> None:
+    """Write a kit checkpoint into `directory`, which appears whole or not at all: see `kit.files.folder_aside`."""
+    state = {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
+    if not family.two_towers:
         state = {name.removeprefix("question_tower."): weight for name, weight in state.items()}
-    save_file(state, new / "model.safetensors", metadata={"format": "pt"})
-    encoder.question_tower.config.save_pretrained(new)
-    tokenizer = encoder._tokenizer
-    if tokenizer is not None and not isinstance(tokenizer, str):
-        tokenizer.save_pretrained(new)
-    manifest = {
-        "format": "kit.DualEncoder",
-        "version": 1,
-        "family": encoder.family.to_json(),
-        "tokenizer": tokenizer if isinstance(tokenizer, str) else None,
-    }
-    write_json(new / MANIFEST, manifest)
+    with folder_aside(directory, MANIFEST) as new:
+        save_file(state, new / "model.safetensors", metadata={"format": "pt"})
+        config.save_pretrained(new)
+        by_name = isinstance(tokenizer, str)
+        if tokenizer is not None and not by_name:
+            tokenizer.save_pretrained(new)
+        manifest = {"format": "kit.DualEncoder", "version": 1, "family": family.to_json()}
+        write_json(new / MANIFEST, manifest | {"tokenizer": tokenizer if by_name else None})

@@ -20,8 +20,8 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerB
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
 from kit.attention import Aggregation
+from kit.batches import length_buckets, pass_overhead
 from kit.device import evaluation, pick_device, pick_dtype
-from kit.encoder.length_buckets import length_buckets
 from kit.reader.answer_likelihood import likelihood_of_each, likelihood_without_each
 from kit.reader.files import load_reader, save_reader, tokenizer_named
 from kit.reader.inputs import tokenize_passages, tokenize_targets
@@ -126,7 +126,8 @@ class FiDReader(nn.Module):
         lengths = (mask * torch.arange(1, t + 1, device=mask.device)).amax(-1).cpu()  # (x,)
         if (empty := (lengths.view(q, k).amax(1) == 0)).any():
             raise KitError("attention_mask", "a token in every question", f"none in question {int(empty.nonzero()[0])}")
-        buckets = length_buckets(lengths, overhead=self._overhead(), most=self.micro_batch)
+        overhead = pass_overhead(self.t5.config.d_model, self.device)
+        buckets = length_buckets(lengths, overhead=overhead, most=self.micro_batch)
         ids, mask = ids.to(self.device), mask.to(self.device)
         if len(buckets) == 1 and len(buckets[0]) == q * k and lengths.max() == t:
             return self.t5.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.view(q, k * t, -1)
@@ -276,12 +277,3 @@ class FiDReader(nn.Module):
         autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
         if autocast or self.t5.dtype == torch.float16:
             raise KitError("reader", "float32 or bfloat16 (T5 overflows in float16)", "float16")
-
-    def _overhead(self) -> float:
-        """What an encoder pass costs beside its tokens, in tokens: the smaller the model, the more it weighs.
-
-        On one CPU core it was 59 tokens at d = 128 and 32 at d = 512. For a GPU it is an estimate, not measured: 15
-        kernels of 5 microseconds a layer, against 24 d^2 operations a token at 3e14 a second.
-        """
-        square = self.t5.config.d_model**2
-        return 1e9 / square if self.device.type == "cuda" else max(32.0, 1e6 / square)

@@ -65,7 +65,7 @@ def load_t5(folder: Path) -> T5ForConditionalGeneration:
         settings.pop(name, None)
     original, own_head = _marks(folder)
     biased = original or read_manifest(folder).get("cross_attention_bias", False)
-    t5 = blank_model(T5ForConditionalGeneration, T5Config(**settings))
+    t5 = blank_model(T5ForConditionalGeneration, T5Config(**settings), folder)
     if biased:
         add_cross_attention_bias(t5)
     if own_head or settings.get("tie_word_embeddings") is False:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
+from kit.batches import padded
 from kit.checkpoints import load_tokenizer, resolve
+from kit.checkpoints.layouts import check_vocabulary, position_limit
 from kit.device import pick_device, pick_dtype
 from kit.types import KitError
 
@@ -39,10 +39,8 @@ class PairTeacher:
         where, config = type(self).__name__, self._config(self.model)
         if not self.tokenizer.is_fast:
             raise KitError(f"{where}: tokenizer", "a fast one, which gives its tokens' places", "a slow one")
-        if len(self.tokenizer) > config.vocab_size:
-            wanted = f"at most the model's {config.vocab_size} tokens"
-            raise KitError(f"{where}: tokenizer", wanted, len(self.tokenizer))
-        longest = config.max_position_embeddings
+        check_vocabulary(self.tokenizer, config.vocab_size, f"{where}: tokenizer")
+        longest = position_limit(config)
         if not 1 <= self.max_tokens <= longest:
             raise KitError(f"{where}: max_tokens", f"from 1 to the model's {longest}", self.max_tokens)
         if self.batch_size < 1:
@@ -70,7 +68,7 @@ class PairTeacher:
         model = cls.load_model(folder).to(device=place, dtype=chosen)
         if tokenizer is None or isinstance(tokenizer, str | Path):
             tokenizer = load_tokenizer(folder if tokenizer is None else tokenizer)
-        longest = min(cls.max_tokens, cls._config(model).max_position_embeddings)
+        longest = min(cls.max_tokens, position_limit(cls._config(model)))
         return cls(model, tokenizer, **{"max_tokens": longest, **options})
 
     def batches(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
@@ -82,9 +80,8 @@ class PairTeacher:
 
     def padded(self, rows: Sequence[Sequence[int]], pad: int) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
         """The rows as one tensor (x, t) on the model's device, filled up with `pad`; and where they are not filled."""
-        values = pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=pad)  # (x, t)
-        mask = torch.arange(values.shape[1]) < torch.tensor([len(row) for row in rows])[:, None]  # (x, t)
         device = next(self.model.parameters()).device
+        values, mask = padded(rows, pad)
         return values.to(device), mask.to(device)
 
     @staticmethod

@@ -115,9 +115,7 @@ def batch_tokens(
     encoder: DualEncoder, questions: Sequence[Question], passages: Sequence[Passage]
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Ids and mask (q, t) of the questions, ids and mask (x, t) of the passages, as the encoder's family has them."""
-    asked = encoder.token_ids([encoder.family.write_question(question.text) for question in questions], "question")
-    read = encoder.token_ids([encoder.family.write_passage(passage) for passage in passages], "passage")
-    return encoder.padded(asked, "question"), encoder.padded(read, "passage")
+    return encoder.tokenize_questions([question.text for question in questions]), encoder.tokenize_passages(passages)
 
 
 def false_negatives(batch: Sequence[Labelled], names: Sequence[str], corpus: Mapping[str, Passage]) -> float:

@@ -121,6 +121,9 @@ def train_reader(
     )  # fmt: skip
 
 
+PASSAGES_AT_ONCE = 32  # through a tower, for memory
+
+
 class CandidateScores(nn.Module):
     """The scores (q, k) of questions' own candidate passages under an encoder, as one forward pass."""
 
@@ -131,18 +134,14 @@ class CandidateScores(nn.Module):
     def forward(
         self,
         questions: tuple[Int[Tensor, "q t"], Bool[Tensor, "q t"]],
-        passages: Sequence[tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]],
-        order: Int[Tensor, " x"],
+        passages: tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]],
         cells: Bool[Tensor, "q k"],
     ) -> Float[Tensor, "q k"]:
-        """Scores where `cells` has a passage, 0 elsewhere.
-
-        `passages` come in parts of like length; `order` says where each passage stands in `cells`, read row by row.
-        """
+        """Scores where `cells` has a passage, 0 elsewhere; the passages are those of `cells`, row by row."""
         asked = self.encoder.embed(*questions, side="question")  # (q, d)
-        found = torch.cat([self.encoder.embed(*part, side="passage") for part in passages])  # (x, d)
+        found = self.encoder.embed(*passages, side="passage", batch_size=PASSAGES_AT_ONCE)  # (x, d)
         grid = found.new_zeros(*cells.shape, found.shape[-1])  # (q, k, d)
-        grid[cells] = found[order.argsort()]
+        grid[cells] = found
         return self.encoder.score(asked, grid)
 
 
@@ -183,11 +182,9 @@ def distil(
         batch = draw(asked, config.questions, number, config.optimisation.seed)
         ids, teacher = candidates(table, batch, config.passages, rng)
         cells = teacher.isnan().logical_not()
-        written = [encoder.family.write_question(question.text) for question in batch]
-        read = [encoder.family.write_passage(corpus[i]) for row in ids for i in row]
         student = model(
-            encoder.padded(encoder.token_ids(written, "question"), "question"),
-            *passages_by_length(encoder, read),
+            encoder.tokenize_questions([question.text for question in batch]),
+            encoder.tokenize_passages([corpus[i] for row in ids for i in row]),
             cells.to(encoder.device),
         )
         teacher, cells = teacher.to(student.device), cells.to(student.device)
@@ -198,17 +195,6 @@ def distil(
         CandidateScores(encoder), loss_of, config.optimisation,
         folder=folder, evaluate=evaluate, best=best, seen=seen, progress=progress, name=f"distilling ({named})",
     )  # fmt: skip
-
-
-def passages_by_length(
-    encoder: DualEncoder, written: Sequence[Any], size: int = 32
-) -> tuple[list[tuple[Tensor, Tensor]], Int[Tensor, " x"]]:
-    """Ids and masks of passages in parts of `size`, shortest first, so that little is padded; and their order (x,)."""
-    ids = encoder.token_ids(written, "passage")
-    order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
-    parts = [order[start : start + size] for start in range(0, len(order), size)]
-    tokens = [encoder.padded([ids[place] for place in part], "passage") for part in parts]
-    return tokens, torch.tensor(order, device=encoder.device)
 
 
 def candidates(

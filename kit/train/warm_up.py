@@ -98,12 +98,8 @@ def warm_up(
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         pairs = [inverse_cloze(passage, rng) for passage in some(rng)]
-        sides = {
-            "question": [encoder.family.write_question(text) for text, _ in pairs],
-            "passage": [encoder.family.write_passage(passage) for _, passage in pairs],
-        }
-        tokens = [encoder.padded(encoder.token_ids(written, side), side) for side, written in sides.items()]
-        asked, found = model(*tokens)
+        texts, read = zip(*pairs, strict=True)
+        asked, found = model(encoder.tokenize_questions(texts), encoder.tokenize_passages(read))
         own = torch.arange(len(pairs), device=asked.device)
         best = (asked.detach() @ found.detach().T).argmax(-1)
         return in_batch_nll(asked, found, own), {"found": float((best == own).float().mean())}
