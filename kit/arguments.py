@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from kit.types import KitError
@@ -31,7 +31,7 @@ def whole_number(where: str, name: str, value: object, *, least: int = 1, most: 
 
 
 def list_of(where: str, items: Iterable[T] | Any, kind: type[T], what: str) -> list[T]:
-    """The items as a list, each of which is of `kind`; a string, one object or None is no list.
+    """The items as a list, each of which is of `kind`; a string, a mapping, one object or None is no list.
 
     >>> list_of("retrieve", ["a", "b"], str, "questions")
     ['a', 'b']
@@ -40,7 +40,7 @@ def list_of(where: str, items: Iterable[T] | Any, kind: type[T], what: str) -> l
     kit.types.KitError: retrieve: wanted a list of questions (str), given 'ab'
     """
     wanted = f"a list of {what} ({kind.__name__})"
-    if isinstance(items, str | bytes | kind) or not isinstance(items, Iterable):
+    if isinstance(items, str | bytes | Mapping | kind) or not isinstance(items, Iterable):
         raise KitError(where, wanted, f"{items!r:.60}")
     taken = list(items)
     wrong = next((number for number, item in enumerate(taken) if not isinstance(item, kind)), None)

@@ -317,13 +317,13 @@ def test_what_is_no_checkpoint(tmp_path):
     [
         (
             lambda e: e.encode_questions([PASSAGES[0]]),
-            "encode_questions: wanted a list of texts, given one with P",
+            "encode_questions: wanted a list of questions",
         ),
         (
             lambda e: e.encode_passages(["a text"]),
-            r"encode_passages: wanted a list of .* given one with 'a text'",
+            r"encode_passages: wanted a list of .* given 'a text'",
         ),
-        (lambda e: e.encode_questions(["x"], batch_size=0), "batch_size: wanted at least 1"),
+        (lambda e: e.encode_questions(["x"], batch_size=0), "wanted batch_size of at least 1"),
         (lambda e: e.embed(IDS, MASK, side="query"), "side: wanted question or passage, given 'query'"),
     ],
 )
@@ -353,7 +353,7 @@ def test_what_is_no_list_of_texts_or_passages(wrong):
         with pytest.raises(KitError, match=f"{call.__name__}: wanted a list of"):
             call(wrong)
     for size in (None, 1.5, "2", -1):
-        with pytest.raises(KitError, match="batch_size: wanted at least 1"):
+        with pytest.raises(KitError, match="wanted batch_size of at least 1"):
             encoder.encode_questions(["x"], batch_size=size)
 
 

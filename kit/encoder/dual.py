@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kit.arguments import list_of, whole_number
 from kit.batches import length_buckets, padded, pass_overhead
 from kit.checkpoints import load_tokenizer
 from kit.checkpoints.layouts import blank_tower, build_tower, check_vocabulary, position_limit
@@ -204,17 +204,17 @@ class DualEncoder(nn.Module):
 
     def encode_questions(self, texts: Sequence[str], *, batch_size: int = 64, progress: bool = False) -> np.ndarray:
         """Vectors of questions, float32 (x, d), in their order; no gradient, no dropout."""
-        return self._encode("question", listed("encode_questions", texts, str), batch_size, progress)
+        return self._encode("question", list_of("encode_questions", texts, str, "questions"), batch_size, progress)
 
     def encode_passages(
         self, passages: Iterable[Passage], *, batch_size: int = 64, progress: bool = False
     ) -> np.ndarray:
         """Vectors of passages, float32 (x, d), in their order; no gradient, no dropout."""
-        return self._encode("passage", listed("encode_passages", passages, Passage), batch_size, progress)
+        return self._encode("passage", list_of("encode_passages", passages, Passage, "passages"), batch_size, progress)
 
     def tokenize_questions(self, texts: Sequence[str]) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
         """Ids and mask (x, t) of questions as the family writes them, for `embed`; see `tokenize_passages`."""
-        return self._tokenize("question", listed("tokenize_questions", texts, str))
+        return self._tokenize("question", list_of("tokenize_questions", texts, str, "questions"))
 
     def tokenize_passages(self, passages: Sequence[Passage]) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
         """Ids and mask (x, t) of passages as the family writes them, for `embed`, on the encoder's device.
@@ -222,13 +222,12 @@ class DualEncoder(nn.Module):
         Cut at the family's length, with [CLS] and [SEP]. Padded to the longest, or to the family's length where the
         family does not apply the mask.
         """
-        return self._tokenize("passage", listed("tokenize_passages", passages, Passage))
+        return self._tokenize("passage", list_of("tokenize_passages", passages, Passage, "passages"))
 
     def _encode(self, side: str, items: list[Any], batch_size: int, progress: bool) -> np.ndarray:
         from tqdm.auto import tqdm
 
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise KitError("batch_size", "at least 1", batch_size)
+        batch_size = whole_number("encoder", "batch_size", batch_size)
         vectors = np.empty((len(items), self.dimension), dtype=np.float32)
         with evaluation(self), tqdm(total=len(items), unit=side, disable=not progress) as bar:
             for start in range(0, len(items), AT_ONCE):
@@ -256,15 +255,3 @@ class DualEncoder(nn.Module):
         length = 0 if getattr(self.family, f"{side}_mask") else limit
         ids, mask = padded(rows, self.tokenizer.pad_token_id, length=length)
         return ids.to(self.device), mask.to(self.device)
-
-
-def listed(where: str, items: Any, kind: type) -> list[Any]:
-    """The items as a list; raises `KitError` if they are not a collection of `kind`."""
-    wanted = "a list of texts" if kind is str else "a list of passages (those of a corpus: `corpus.values()`)"
-    if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
-        raise KitError(where, wanted, reprlib.repr(items))
-    items = list(items)
-    wrong = [item for item in items if not isinstance(item, kind)]
-    if wrong:
-        raise KitError(where, wanted, f"one with {reprlib.repr(wrong[0])}")
-    return items
