@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 
 from kit.attention import AGGREGATIONS, Aggregation, capture_cross_attention, cross_attention_scores
 from kit.attention.aggregation import aggregate_layers
-from kit.attention.capture import observed
 from kit.device import evaluation
 from kit.reader import FiDReader
 from kit.types import KitError
@@ -144,23 +143,33 @@ def test_the_reader_is_left_as_it_was(original):
     one = cross_attention_scores(reader, io["input_ids"], io["attention_mask"])
     assert torch.equal(one, cross_attention_scores(reader, io["input_ids"], io["attention_mask"])), "dropout is off"
     assert not one.requires_grad
-    with pytest.raises(ZeroDivisionError), evaluation(reader), observed(reader.t5, lambda seen: 1 / 0):
-        reader(io["input_ids"], io["attention_mask"])
+    with pytest.raises(ZeroDivisionError), evaluation(reader):
+        reader.decode(reader.encode(io["input_ids"], io["attention_mask"]), observe=lambda layer: 1 / 0)
     assert [part.training for part in reader.modules()] == modes
     assert [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in reader.modules()] == hooks
     reader.eval()
 
 
-def test_generation_is_seen_once_a_layer(original):
+def test_an_answer_and_its_scores_come_from_one_decoder_run(original):
     reader, io = original
-    seen = []
-    with observed(reader.t5, seen.append):
-        reader.generate(io["input_ids"], io["attention_mask"], max_new_tokens=4)
-    assert len(seen) == reader.t5.config.num_decoder_layers
-    first = capture_cross_attention(reader, io["input_ids"], io["attention_mask"]).logits
-    got = torch.stack([layer.logits for layer in seen]).unflatten(-1, first.shape[-2:])
-    real = torch.isfinite(first)
-    torch.testing.assert_close(got[real], first[real], rtol=1e-4, atol=1e-4)
+    given = io["input_ids"], io["attention_mask"]
+    ids, scores = reader.answers_and_scores(reader.encode(*given), max_new_tokens=19)
+    assert ids.tolist() == io["generated"].tolist()
+    wanted = cross_attention_scores(reader, *given)
+    assert torch.equal(torch.isneginf(scores), torch.isneginf(wanted))
+    torch.testing.assert_close(scores, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_scores_that_are_no_numbers_are_an_error(original):
+    reader, io = original
+    weight = reader.t5.decoder.block[1].layer[1].EncDecAttention.q.weight
+    kept = weight[0, 0].item()
+    with torch.no_grad():
+        weight[0, 0] = float("nan")
+    with pytest.raises(KitError, match="given NaN scores"):
+        cross_attention_scores(reader, io["input_ids"], io["attention_mask"])
+    with torch.no_grad():
+        weight[0, 0] = kept
 
 
 def test_mistakes_are_named(original):

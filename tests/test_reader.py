@@ -8,10 +8,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoTokenizer,
+    MT5Config,
+    MT5ForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+    UMT5Config,
+    UMT5ForConditionalGeneration,
+)
 
 from kit.attention import cross_attention_scores
-from kit.reader import FiDReader
+from kit.reader import FiDReader, decoding, encoding
 from kit.reader.position_bias import BIAS_WEIGHT
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -41,6 +49,23 @@ def flan(seed=0, **changes):
     return t5
 
 
+def other_t5(model, config):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 136, "d_model": 16, "d_kv": 4, "d_ff": 32, "num_layers": 2, "num_heads": 4}
+    t5 = model(config(**sizes, decoder_start_token_id=0, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    for parameter in t5.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return t5.eval()
+
+
+OTHERS = {
+    "t5": tiny_t5,
+    "flan": flan,
+    "mt5": lambda: other_t5(MT5ForConditionalGeneration, MT5Config),
+    "umt5": lambda: other_t5(UMT5ForConditionalGeneration, UMT5Config),
+}
+
+
 def ragged(lengths, vocabulary=136, seed=0):
     """Ids and mask (q, k, t) with these numbers of tokens, q rows of k."""
     lengths = torch.tensor(lengths)
@@ -59,7 +84,7 @@ LABELS = torch.tensor([[7, 9, 1], [8, 1, -100]])
 def test_encoder_states_are_the_originals(original):
     reader, io = original
     with torch.no_grad():
-        states = reader.encode(io["input_ids"], io["attention_mask"])
+        states = reader.encode(io["input_ids"], io["attention_mask"]).padded
     real = io["attention_mask"].flatten(1)
     assert (states - io["encoder_hidden"])[real].abs().max() < 1e-4
 
@@ -117,61 +142,119 @@ def test_more_decoder_than_encoder_layers_and_beams():
     said = reader.generate(ids, mask, max_new_tokens=4)
     assert said.shape[1] <= 5 and (said[:, 0] == 0).all()
     assert reader.generate(ids, mask, max_new_tokens=4, num_beams=2).shape[0] == 2
-    step = reader.decode(reader.encode(ids, mask), mask).logits.argmax(-1)
+    step = reader.decode(reader.encode(ids, mask)).logits.argmax(-1)
     assert said[:, 1].tolist() == step[:, 0].tolist()
+
+
+@pytest.mark.parametrize("model", ["t5", "flan", "mt5", "umt5"])
+def test_every_step_is_transformers(model):
+    """Answers of 2 tokens, which read states as they are, of 9, which read keys and values, and a token at a time."""
+    t5 = OTHERS[model]()
+    reader = FiDReader(t5)
+    ids, mask = ragged([[7, 0], [4, 0]])
+    for length in (2, 9):
+        labels = torch.randint(3, 136, (2, length), generator=torch.Generator().manual_seed(length))
+        wanted = t5(input_ids=ids[:, 0], attention_mask=mask[:, 0].long(), labels=labels)
+        out = reader(ids, mask, labels)
+        torch.testing.assert_close(out.logits, wanted.logits, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(out.loss, wanted.loss)
+        run = decoding.Decoding(t5, reader.encode(ids, mask))
+        fed = decoding.fed_ids(t5, labels)
+        steps = torch.cat([run(fed[:, i : i + 1]) for i in range(length)], dim=1)
+        torch.testing.assert_close(steps, wanted.logits, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["t5", "flan"])
+def test_gradients_are_transformers(model):
+    one, other = OTHERS[model](), OTHERS[model]()
+    ids, mask = ragged([[7], [4]])
+    FiDReader(one)(ids, mask, LABELS).loss.backward()
+    other(input_ids=ids[:, 0], attention_mask=mask[:, 0].long(), labels=LABELS).loss.backward()
+    wanted = dict(other.named_parameters())
+    for name, weight in one.named_parameters():
+        torch.testing.assert_close(weight.grad, wanted[name].grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_answers_that_end_are_decoded_no_further():
+    reader, sizes = FiDReader(tiny_t5()), []
+    ids, mask = ragged([[9, 2, 5], [1, 9, 0], [4, 4, 4]])
+    passages = reader.encode(ids, mask)
+    free = reader.generate_from(passages, max_new_tokens=6, min_new_tokens=6)
+    reader.t5.config.eos_token_id = int(free[1, 2])  # an end that the second answer meets after two tokens
+    handle = reader.t5.lm_head.register_forward_hook(lambda *given: sizes.append(len(given[2])))
+    stopped = reader.generate_from(passages, max_new_tokens=6)
+    handle.remove()
+    ends = [next((i for i in range(1, 7) if row[i] == free[1, 2]), 6) for row in free.tolist()]
+    assert sizes == [sum(end > step for end in ends) for step in range(max(ends))] and min(sizes) < 3
+    for row, other, end in zip(stopped.tolist(), free.tolist(), ends, strict=True):
+        assert row[: end + 1] == other[: end + 1] and not any(row[end + 1 :])
+
+
+def test_beams_of_an_original_have_the_bias_at_the_true_position(original):
+    """Transformers' own greedy search, which goes through the same path as its beams, gives the recorded answers."""
+    reader, io = original
+    ids = reader.generate(io["input_ids"], io["attention_mask"], max_new_tokens=19, do_sample=False)
+    assert ids.tolist() == io["generated"].tolist()
+    beams = reader.generate(io["input_ids"], io["attention_mask"], max_new_tokens=5, num_beams=3)
+    assert beams.shape[0] == len(io["generated"]) and (beams[:, 0] == 0).all()
+
+
+def test_another_decoder_of_transformers_is_refused(monkeypatch):
+    reader = FiDReader(tiny_t5())
+    passages = reader.encode(*ragged(LENGTHS))
+    monkeypatch.setattr(reader.t5.lm_head, "forward", lambda hidden: hidden.new_zeros(*hidden.shape[:2], 136))
+    monkeypatch.setattr(decoding.Decoding, "__call__", lambda *_: torch.ones(2, 3, 136))
+    with pytest.raises(KitError, match="wanted a T5 that computes as the kit's decoder does"):
+        reader.generate_from(passages, max_new_tokens=3, num_beams=2)
 
 
 # What must make no difference
 
 
-def slow_states(reader, ids, mask):
-    """Each passage encoded by itself, without a token of padding."""
-    states = torch.zeros(*ids.shape, reader.t5.config.d_model)
-    for row, column in mask.any(-1).nonzero().tolist():
-        length = int(mask[row, column].sum())
-        states[row, column, :length] = reader.t5.encoder(input_ids=ids[row, column, :length][None]).last_hidden_state[0]
-    return states.flatten(1, 2)
-
-
-@pytest.mark.parametrize("overhead", [0.0, 10.0, 1e9])
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("padding", [0.0, 10.0, 1e9])
 @pytest.mark.parametrize("micro_batch", [None, 1, 4])
-def test_buckets_encode_as_one_by_one(monkeypatch, overhead, micro_batch):
-    reader = FiDReader(tiny_t5(), micro_batch=micro_batch)
-    monkeypatch.setattr(reader, "_overhead", lambda: overhead)
+def test_passages_are_encoded_as_one_by_one(monkeypatch, padding, micro_batch, holes):
+    """In whatever parts, with attention over passages of one length or of any; tokens may be hidden between others."""
+    monkeypatch.setitem(encoding.PADDING, "cpu", padding)
+    monkeypatch.setitem(encoding.TOKENS_AT_ONCE, "cpu", 13)
+    t5 = tiny_t5()
     ids, mask = ragged([[9, 2, 5, 5], [1, 9, 0, 2]])
-    states = reader.encode(ids, mask)
-    real = mask.flatten(1)
-    torch.testing.assert_close(states[real], slow_states(reader, ids, mask)[real], rtol=1e-4, atol=1e-5)
-
-
-def test_little_padding_is_computed(monkeypatch):
-    reader, widths = FiDReader(tiny_t5()), []
-    monkeypatch.setattr(reader, "_overhead", lambda: 1.0)
-    handle = reader.t5.encoder.register_forward_pre_hook(
-        lambda _, __, kwargs: widths.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    if holes:
+        mask[0, 0, 3:5] = mask[1, 1, 0] = False
+    states = FiDReader(t5, micro_batch=micro_batch).encode(ids, mask).padded
+    wanted = t5.encoder(input_ids=ids.flatten(0, 1), attention_mask=mask.flatten(0, 1)).last_hidden_state.view(
+        2, 36, -1
     )
+    real = mask.flatten(1)
+    torch.testing.assert_close(states[real], wanted[real], rtol=1e-4, atol=1e-5)
+    assert (states[~real] == 0).all()
+
+
+def test_no_padding_is_computed():
+    reader, sizes = FiDReader(tiny_t5()), []
+    handle = reader.t5.encoder.block[0].layer[1].register_forward_hook(lambda *given: sizes.append(given[2].shape))
     reader.encode(*ragged([[9, 2, 5, 5], [1, 9, 0, 2]]))
     handle.remove()
-    assert widths == [(2, 9), (2, 5), (3, 2)]
+    assert sizes == [(33, 16)]
 
 
-def test_gradients_do_not_depend_on_buckets_or_checkpointing(original, monkeypatch):
+def test_gradients_do_not_depend_on_parts_or_checkpointing(original, monkeypatch):
     reader, io = original
     gradients = []
-    for overhead, checkpointed in ((0.0, False), (1e9, False), (0.0, True)):
-        monkeypatch.setattr(reader, "_overhead", lambda value=overhead: value)
-        dropouts = [part for part in reader.modules() if isinstance(part, nn.Dropout)]
-        reader.train()  # T5 keeps checkpoints in training only
-        for part in dropouts:
-            part.eval()
+    rate, reader.t5.config.dropout_rate = reader.t5.config.dropout_rate, 0.0
+    for padding, checkpointed in ((0.0, False), (1e9, False), (0.0, True)):
+        monkeypatch.setitem(encoding.PADDING, "cpu", padding)
+        reader.train()  # checkpoints are kept in training only
         for part in reader.modules():
-            if hasattr(part, "dropout") and isinstance(part.dropout, float):
-                monkeypatch.setattr(part, "dropout", 0.0)
+            if isinstance(part, nn.Dropout):
+                part.eval()
         reader.checkpoint_gradients(checkpointed)
         reader.zero_grad()
         reader(io["input_ids"], io["attention_mask"], io["labels"]).loss.backward()
         gradients.append({name: weight.grad.clone() for name, weight in reader.named_parameters()})
     reader.checkpoint_gradients(False)
+    reader.t5.config.dropout_rate = rate
     reader.eval()
     for one, other in pairwise(gradients):
         for name in one:
@@ -183,8 +266,8 @@ def test_permuting_passages_permutes_their_states_and_changes_no_answer():
     ids, mask = ragged(LENGTHS)
     order = torch.tensor([2, 0, 1])
     with torch.no_grad():
-        states = reader.encode(ids, mask).unflatten(1, (3, -1))
-        moved = reader.encode(ids[:, order], mask[:, order]).unflatten(1, (3, -1))
+        states = reader.encode(ids, mask).padded.unflatten(1, (3, -1))
+        moved = reader.encode(ids[:, order], mask[:, order]).padded.unflatten(1, (3, -1))
         torch.testing.assert_close(moved[mask[:, order]], states[:, order][mask[:, order]], rtol=1e-4, atol=1e-5)
         one, other = reader(ids, mask, LABELS), reader(ids[:, order], mask[:, order], LABELS)
     torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-4)

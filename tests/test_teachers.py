@@ -177,7 +177,7 @@ def atlas():
     """Atlas's reader with its recorded inputs in place of a tokenizer, their questions and table."""
     io = load_file(GOLDEN / "atlas/io.safetensors")
     reader = FiDReader.from_pretrained(GOLDEN / "atlas", device="cpu")
-    reader.words = lambda wanted_by: None
+    reader.require_tokenizer = lambda wanted_by: None
 
     def tokenize(texts, passages):
         rows = torch.tensor(

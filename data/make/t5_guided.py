@@ -79,7 +79,7 @@ def exercise_loss(reader: FiDReader, exercises: list[Exercise], guide: float) ->
     """
     ids, mask = _tokenize(reader, exercises)
     labels = reader.tokenize_targets([exercise.answer for exercise in exercises])  # (q, a)
-    states = reader.encode(ids, mask)
+    states = reader.encode(ids, mask).padded
     out = reader.t5(
         encoder_outputs=BaseModelOutput(last_hidden_state=states),
         attention_mask=mask.flatten(1),
@@ -106,7 +106,7 @@ def exercise_loss(reader: FiDReader, exercises: list[Exercise], guide: float) ->
 def _tokenize(reader: FiDReader, exercises: list[Exercise]) -> tuple[Tensor, Tensor]:
     """Ids and mask (q, k, t); an exercise's prompt stands where a reader's question does."""
     texts = [f"{e.prompt} title: {p.title} context: {p.text}" for e in exercises for p in e.passages]
-    encoded = reader.words("pre-training")(
+    encoded = reader.require_tokenizer("pre-training")(
         texts,
         add_special_tokens=False,
         truncation=True,

@@ -120,7 +120,7 @@ def aggregate_layers(
     return (scores * chosen.scale).masked_fill(~mask.any(-1), float("-inf"))
 
 
-def over_heads(values: Float[Tensor, "q h a k t"], chosen: Aggregation) -> Float[Tensor, "q a k t"]:
+def over_heads(values: Float[Tensor, "q h ..."], chosen: Aggregation) -> Float[Tensor, "q ..."]:
     if chosen.heads is not None:
         values = torch.stack(_picked(list(values.unbind(1)), chosen.heads, "heads"), dim=1)
     return values.amax(1) if chosen.over_heads == "max" else values.mean(1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from kit.attention.capture import CrossAttention
+from kit.attention.capture import AttentionRecord
 from kit.course.verdict import Verdict, answer_of, not_yet, passed
 
 LENGTHS = ((3, 2), (1, 3))  # real tokens of 2 questions' 2 passages
@@ -34,7 +34,7 @@ def check_adist(adist: Scores) -> Verdict:
         return not_yet(f"A score for each passage of each question, ({q}, {k}), is wanted; yours is {shape}.")
     if torch.isnan(result).any():
         return not_yet("There are NaNs: a softmax over one passage's tokens or over padding alone gives them.")
-    wanted = CrossAttention(logits, lengths, mask, labels).scores("adist") * 256
+    wanted = AttentionRecord(logits, lengths, mask, labels).scores("adist") * 256
     if torch.allclose(result, wanted, atol=1e-5):
         return passed("This is Atlas's aggregation: what a token can add to the answer, summed over a passage.")
     return not_yet(_adist_mistake(result, wanted, logits, lengths, labels))

@@ -92,7 +92,7 @@ def write_story(
             "id": passage.id, "title": passage.title, "text": passage.text, "gold": passage.id in gold,
             "bm25": bm25.get(passage.id), "attention": float(row.values[0, n]),
             "before": float(old[0, n]), "after": float(new[0, n]),
-            "tokens": reader.words("story").convert_ids_to_tokens(ids[0, n][mask[0, n]].tolist()),
+            "tokens": reader.require_tokenizer("story").convert_ids_to_tokens(ids[0, n][mask[0, n]].tolist()),
             "probabilities": probabilities[n][mask[0, n]].tolist(), "logits": logits[n][mask[0, n]].tolist(),
         }
         for n, passage in enumerate(passages)

@@ -1,6 +1,5 @@
 """The Fusion-in-Decoder reader: each passage encoded by itself, all of a question's passages read by one decoder."""
 
-from kit.reader.fid import FiDReader
-from kit.reader.reading import Reading
+from kit.reader.fid import FiDReader, Reading
 
 __all__ = ["FiDReader", "Reading"]

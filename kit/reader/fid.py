@@ -1,7 +1,8 @@
 """The Fusion-in-Decoder reader: each passage encoded by itself, all of a question's passages read by one decoder.
 
-A composition over transformers' T5: encode (q*k, t), view as (q, k*t, d), hand `encoder_outputs=` to T5. Nothing of T5
-is copied or patched. Knows nothing of training or of where passages come from.
+A composition over transformers' T5: its modules and weights, walked through by `kit.reader.encoding` (every passage by
+itself) and `kit.reader.decoding` (all of them together); beams and sampling are transformers' own `generate`. Knows
+nothing of training or of where passages come from.
 
 Source: Izacard & Grave 2021 (FiD), section 3; FiD-KD (2021), section 3.2, for the scores.
 """
@@ -9,6 +10,7 @@ Source: Izacard & Grave 2021 (FiD), section 3; FiD-KD (2021), section 3.2, for t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,29 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import DynamicCache, EncoderDecoderCache, PreTrainedTokenizerBase, T5ForConditionalGeneration
+from tqdm.auto import tqdm
+from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
-from kit.attention import Aggregation
-from kit.batches import length_buckets, pass_overhead
+from kit.attention import Aggregation, named_aggregation
+from kit.attention.capture import LayerCollector
 from kit.device import evaluation, pick_device, pick_dtype
 from kit.reader.answer_likelihood import likelihood_of_each, likelihood_without_each
+from kit.reader.decoding import Decoding, Observe, check_same_logits, fed_ids, greedy_answers
+from kit.reader.encoding import encode_passages
 from kit.reader.files import load_reader, save_reader, tokenizer_named
-from kit.reader.inputs import tokenize_passages, tokenize_targets
-from kit.reader.reading import Reading, read_questions
+from kit.reader.inputs import count_question_tokens, tokenize_passages, tokenize_targets, warn_of_full_windows
+from kit.reader.passage_states import PassageStates
+from kit.reader.position_bias import has_cross_attention_bias
 from kit.types import KitError, Passage, Question, ScoreTable
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A reader's answers, by question id, and the scores that it gave the passages it read."""
+
+    answers: dict[str, str]
+    scores: ScoreTable
 
 
 class FiDReader(nn.Module):
@@ -56,6 +70,7 @@ class FiDReader(nn.Module):
             raise KitError("FiDReader", "a T5 whose config has decoder_start_token_id (0 as a rule)", "one without")
         self.t5 = t5
         self._tokenizer, self.max_tokens, self.micro_batch = tokenizer, max_tokens, micro_batch
+        self._checkpointed = False
 
     @classmethod
     def from_pretrained(
@@ -77,9 +92,9 @@ class FiDReader(nn.Module):
         """
         place = pick_device(device)
         kind = pick_dtype(dtype, place, float16=False)
-        t5, words, settings = load_reader(name_or_dir, tokenizer)
+        t5, own_tokenizer, settings = load_reader(name_or_dir, tokenizer)
         tokens = max_tokens or settings.get("max_tokens", 200)
-        return cls(t5.to(device=place, dtype=kind), words, max_tokens=tokens, micro_batch=micro_batch).eval()
+        return cls(t5.to(device=place, dtype=kind), own_tokenizer, max_tokens=tokens, micro_batch=micro_batch).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder (safetensors, JSON, tokenizer) that the kit and transformers read; whole or not at all."""
@@ -99,69 +114,39 @@ class FiDReader(nn.Module):
 
     def checkpoint_gradients(self, enabled: bool = True) -> None:
         """Keep few activations for the backward pass and compute the others again: less memory, a third more time."""
-        turn = "enable" if enabled else "disable"
-        if hasattr(self.t5, f"activation_checkpointing_{turn}"):
-            getattr(self.t5, f"activation_checkpointing_{turn}")()
-        else:  # its name before transformers 5.20 or so
-            options = {"gradient_checkpointing_kwargs": {"use_reentrant": False}} if enabled else {}
-            getattr(self.t5, f"gradient_checkpointing_{turn}")(**options)
+        self._checkpointed = bool(enabled)
 
     def tokenize(
         self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]
     ) -> tuple[Int[Tensor, "q k t"], Bool[Tensor, "q k t"]]:
         """Ids and mask (q, k, t) for `forward`: see `kit.reader.inputs.tokenize_passages`."""
-        return tokenize_passages(self.words("tokenize"), questions, passages, max_tokens=self.max_tokens)
+        return tokenize_passages(self.require_tokenizer("tokenize"), questions, passages, max_tokens=self.max_tokens)
 
     def tokenize_targets(self, texts: Sequence[str], *, max_tokens: int | None = None) -> Int[Tensor, "q a"]:
         """Labels (q, a) for `forward`, each ending in one </s>, then -100."""
-        return tokenize_targets(self.words("tokenize_targets"), texts, max_tokens=max_tokens)
+        return tokenize_targets(self.require_tokenizer("tokenize_targets"), texts, max_tokens=max_tokens)
 
-    def encode(self, input_ids: Int[Tensor, "q k t"], attention_mask: Bool[Tensor, "q k t"]) -> Float[Tensor, "q s d"]:
-        """The states (q, s, d), s = k*t, of all passages, each encoded by itself; they mean nothing at padding.
-
-        Passages of like length are encoded together, so that little padding is computed.
-        """
-        q, k, t = self._checked(input_ids, attention_mask)
-        ids, mask = input_ids.view(q * k, t), attention_mask.view(q * k, t)  # (x, t)
-        lengths = (mask * torch.arange(1, t + 1, device=mask.device)).amax(-1).cpu()  # (x,)
-        if (empty := (lengths.view(q, k).amax(1) == 0)).any():
-            raise KitError("attention_mask", "a token in every question", f"none in question {int(empty.nonzero()[0])}")
-        overhead = pass_overhead(self.t5.config.d_model, self.device)
-        buckets = length_buckets(lengths, overhead=overhead, most=self.micro_batch)
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        if len(buckets) == 1 and len(buckets[0]) == q * k and lengths.max() == t:
-            return self.t5.encoder(input_ids=ids, attention_mask=mask).last_hidden_state.view(q, k * t, -1)
-        pieces, rows = [], torch.full((q * k, t), -1)  # where each token's state stands in the pieces; -1: nowhere
-        for bucket in buckets:
-            width, these = int(lengths[bucket[0]]), bucket.to(self.device)
-            states = self.t5.encoder(input_ids=ids[these, :width], attention_mask=mask[these, :width]).last_hidden_state
-            start, count = sum(map(len, pieces)), len(bucket) * width
-            rows[bucket, :width] = torch.arange(start, start + count).view(-1, width)
-            pieces.append(states.flatten(0, 1))  # (x*t, d)
-        pieces.append(pieces[0].new_zeros(1, pieces[0].shape[-1]))
-        return torch.cat(pieces)[rows.to(self.device)].view(q, k * t, -1)
+    def encode(self, input_ids: Int[Tensor, "q k t"], attention_mask: Bool[Tensor, "q k t"]) -> PassageStates:
+        """The states of all passages, each encoded by itself; `.padded` is FiD's (q, k*t, d)."""
+        self._check(input_ids, attention_mask)
+        checkpointed = self._checkpointed and self.training and torch.is_grad_enabled()
+        return encode_passages(
+            self.t5, input_ids, attention_mask, micro_batch=self.micro_batch, checkpointed=checkpointed
+        )
 
     def decode(
-        self,
-        states: Float[Tensor, "q s d"],
-        attention_mask: Bool[Tensor, "q k t"],
-        labels: Int[Tensor, "q a"] | None = None,
-        *,
-        cache: EncoderDecoderCache | None = None,
+        self, passages: PassageStates, labels: Int[Tensor, "q a"] | None = None, *, observe: Observe | None = None
     ) -> Seq2SeqLMOutput:
-        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss: see `forward`."""
+        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss: see `forward`.
+
+        `observe` is called with each layer's cross-attention, a `kit.attention.capture.LayerAttention`.
+        """
         if labels is None:
-            given = torch.full((len(states), 1), self.t5.config.decoder_start_token_id, device=self.device)
+            fed = torch.full((len(passages.states), 1), self.t5.config.decoder_start_token_id, device=self.device)
         else:
             labels = labels.to(self.device)
-            given = self.t5.prepare_decoder_input_ids_from_labels(labels)  # (q, a)
-        logits = self.t5(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=attention_mask.flatten(1).to(self.device),
-            decoder_input_ids=given,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).logits
+            fed = fed_ids(self.t5, labels)  # (q, a)
+        logits = Decoding(self.t5, passages, observe=observe)(fed)
         loss = None if labels is None else cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         return Seq2SeqLMOutput(loss=loss, logits=logits)
 
@@ -175,7 +160,7 @@ class FiDReader(nn.Module):
 
         Without labels: the logits (q, 1, v) of the answer's first token, and no loss.
         """
-        return self.decode(self.encode(input_ids, attention_mask), attention_mask, labels)
+        return self.decode(self.encode(input_ids, attention_mask), labels)
 
     def generate(
         self,
@@ -183,34 +168,72 @@ class FiDReader(nn.Module):
         attention_mask: Bool[Tensor, "q k t"],
         *,
         max_new_tokens: int = 50,
+        min_new_tokens: int = 0,
         **options: Any,
     ) -> Int[Tensor, "q a"]:
         """Answer ids (q, at most 1 + max_new_tokens), greedy: the start token, the answer, </s>, padding.
 
-        `options` go to transformers' `generate` (`num_beams=4`, ...). Dropout is off.
+        With `options` transformers' `generate` answers (`num_beams=4`, `do_sample=True`, ...): slower, and for an
+        original FiD reader or a T5 with more decoder layers than encoder layers much slower, for it can keep no cache
+        there. Dropout is off.
         """
         with evaluation(self.t5):
-            states = self.encode(input_ids, attention_mask)
-            return self.generate_from(states, attention_mask, max_new_tokens=max_new_tokens, **options)
+            passages = self.encode(input_ids, attention_mask)
+            return self.generate_from(passages, max_new_tokens=max_new_tokens, min_new_tokens=min_new_tokens, **options)
 
     def generate_from(
-        self,
-        states: Float[Tensor, "q s d"],
-        attention_mask: Bool[Tensor, "q k t"],
-        *,
-        max_new_tokens: int = 50,
-        **options: Any,
+        self, passages: PassageStates, *, max_new_tokens: int = 50, min_new_tokens: int = 0, **options: Any
     ) -> Int[Tensor, "q a"]:
         """Answer ids as `generate` gives them, from the states of `encode`."""
-        self._refuse_float16()
-        return self.t5.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
-            attention_mask=attention_mask.flatten(1).to(self.device),
-            # generate's own cache counts the encoder's layers, and fails where the decoder has more.
-            past_key_values=EncoderDecoderCache(DynamicCache(), DynamicCache()),
-            max_new_tokens=max_new_tokens,
-            **{"do_sample": False, "num_beams": 1, **options},
-        )
+        _check_count("max_new_tokens", max_new_tokens, 1)
+        _check_count("min_new_tokens", min_new_tokens, 0)
+        if options:
+            options = {"do_sample": False, "num_beams": 1, "min_new_tokens": min_new_tokens, **options}
+            return self._search(passages, max_new_tokens=max_new_tokens, **options)
+        with evaluation(self.t5):
+            decoding = Decoding(self.t5, passages)
+            return greedy_answers(decoding, max_new_tokens=max_new_tokens, min_new_tokens=min_new_tokens)
+
+    def _search(self, passages: PassageStates, **options: Any) -> Any:
+        """What transformers' `generate` gives.
+
+        It keeps no cache where its cache is wrong: it counts the encoder's layers, and not the places of a position
+        bias of the cross-attention. So that no version of it computes other numbers unnoticed, its first logits must be
+        those of the kit's own decoder.
+        """
+        t5, config = self.t5, self.t5.config
+        biased = has_cross_attention_bias(t5)
+        states = passages.padded if biased else passages.states
+        mask = passages.mask.flatten(1) if biased else passages.real
+        fed = {"encoder_outputs": BaseModelOutput(last_hidden_state=states.to(t5.dtype)), "attention_mask": mask}
+        use_cache = not biased and config.num_decoder_layers <= config.num_layers
+        with evaluation(t5):
+            start = torch.full((len(states), 3), config.decoder_start_token_id, device=self.device)
+            check_same_logits(t5(**fed, decoder_input_ids=start, use_cache=False).logits, Decoding(t5, passages)(start))
+            fed["encoder_outputs"] = BaseModelOutput(last_hidden_state=states.to(t5.dtype))
+            return t5.generate(**fed, use_cache=use_cache, **options)
+
+    def answers_and_scores(
+        self,
+        passages: PassageStates,
+        *,
+        max_new_tokens: int = 50,
+        aggregation: str | Aggregation = "fid_kd",
+        question_lengths: Int[Tensor, " q"] | None = None,
+    ) -> tuple[Int[Tensor, "q a"], Float[Tensor, "q k"]]:
+        """Greedy answer ids (q, a) and the passages' scores (q, k): the first step of one decoder run gives these.
+
+        `aggregation` is one over the first answer token (see `kit.attention.AGGREGATIONS`).
+        """
+        chosen = named_aggregation(aggregation)
+        if chosen.answer != "first":
+            raise KitError("read", "an aggregation over the first answer token", "one over all answer tokens")
+        _check_count("max_new_tokens", max_new_tokens, 1)
+        with evaluation(self.t5):
+            layers = LayerCollector(chosen)
+            decoding = Decoding(self.t5, passages, observe=layers)
+            ids = greedy_answers(decoding, max_new_tokens=max_new_tokens)
+            return ids, layers.scores(passages, question_lengths=question_lengths)
 
     def read(
         self,
@@ -228,52 +251,94 @@ class FiDReader(nn.Module):
 
         Reads the `n_context` highest of each question's passages in `table` (all if None), highest first; the scores'
         table holds these, in that order. A question without passages is read by itself. `aggregation` is one over the
-        first answer token (see `kit.attention.AGGREGATIONS`).
+        first answer token (see `kit.attention.AGGREGATIONS`). Raises `KitError` for a reader without a tokenizer, and
+        for passages that are not in the corpus.
         """
-        self.words("read")
-        return read_questions(
-            self,
-            questions,
-            corpus,
-            table,
-            n_context=n_context,
-            max_new_tokens=max_new_tokens,
-            batch_size=batch_size,
-            aggregation=aggregation,
-            progress=progress,
-        )
+        tokenizer, chosen = self.require_tokenizer("read"), named_aggregation(aggregation)
+        questions = _checked_questions(questions, corpus, table)
+        _check_count("batch_size", batch_size, 1)
+        retrieved = table.select([question.id for question in questions])
+        retrieved = retrieved.top(n_context if n_context is not None else max(1, retrieved.values.shape[1]))
+        warn_of_full_windows(tokenizer, [question.text for question in questions], self.max_tokens)
+        answers: dict[str, str] = {}
+        values = torch.full(retrieved.values.shape, float("nan"))
+        for start in tqdm(range(0, len(questions), batch_size), desc="reading", disable=not progress):
+            batch = questions[start : start + batch_size]
+            texts = [question.text for question in batch]
+            passages = [_passages_of(question, corpus, retrieved) for question in batch]
+            lengths = None if chosen.question else count_question_tokens(tokenizer, texts)
+            with evaluation(self.t5):
+                states = self.encode(*tokenize_passages(tokenizer, texts, passages, max_tokens=self.max_tokens))
+            ids, scores = self.answers_and_scores(
+                states, max_new_tokens=max_new_tokens, aggregation=chosen, question_lengths=lengths
+            )
+            decoded = tokenizer.batch_decode(ids, skip_special_tokens=True)
+            answers.update((question.id, text.strip()) for question, text in zip(batch, decoded, strict=True))
+            for row, (row_scores, row_passages) in enumerate(zip(scores.cpu(), passages, strict=True), start):
+                values[row, torch.tensor(retrieved.mask[row])] = row_scores[: len(row_passages)]
+        name = aggregation if isinstance(aggregation, str) else "cross_attention"
+        return Reading(answers, ScoreTable(name, retrieved.question_ids, retrieved.passage_ids, values))
 
     def answer_log_likelihood(
         self, input_ids: Int[Tensor, "q k t"], attention_mask: Bool[Tensor, "q k t"], labels: Int[Tensor, "q a"]
     ) -> Float[Tensor, "q k a"]:
         """log p(answer token | question, that passage alone) (q, k, a): see `kit.reader.answer_likelihood`."""
-        return likelihood_of_each(self, input_ids, attention_mask, labels, most=self.micro_batch)
+        with evaluation(self.t5):
+            passages = self.encode(input_ids, attention_mask)
+        return likelihood_of_each(self.t5, passages, labels, most=self.micro_batch)
 
     def leave_one_out_log_likelihood(
         self, input_ids: Int[Tensor, "q k t"], attention_mask: Bool[Tensor, "q k t"], labels: Int[Tensor, "q a"]
     ) -> Float[Tensor, "q k a"]:
         """log p(answer token | question, all passages but that one) (q, k, a): see `kit.reader.answer_likelihood`."""
-        return likelihood_without_each(self, input_ids, attention_mask, labels)
+        with evaluation(self.t5):
+            passages = self.encode(input_ids, attention_mask)
+        return likelihood_without_each(self.t5, passages, labels)
 
-    def words(self, wanted_by: str) -> PreTrainedTokenizerBase:
-        """The tokenizer; `KitError` for a reader that has none."""
+    def require_tokenizer(self, user: str) -> PreTrainedTokenizerBase:
+        """The tokenizer. Raises `KitError` for a reader that has none; `user` is who needs it."""
         if self.tokenizer is None:
             hint = "from_pretrained(..., tokenizer='google-t5/t5-base') for the original FiD readers"
-            raise KitError(wanted_by, f"a reader with a tokenizer: {hint}", "one without")
+            raise KitError(user, f"a reader with a tokenizer: {hint}", "one without")
         return self.tokenizer
 
-    def _checked(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[int, int, int]:
-        """The shape (q, k, t) of the input."""
-        self._refuse_float16()
+    def _check(self, input_ids: Tensor, attention_mask: Tensor) -> None:
+        """Raises `KitError` for input of another shape or kind, and for float16."""
+        kind = self.device.type
+        autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+        if autocast or self.t5.dtype == torch.float16:
+            raise KitError("reader", "float32 or bfloat16 (T5 overflows in float16)", "float16")
+        if not isinstance(input_ids, Tensor) or not isinstance(attention_mask, Tensor):
+            kinds = f"{type(input_ids).__name__} and {type(attention_mask).__name__}"
+            raise KitError("reader", "input_ids and attention_mask as tensors", kinds)
         if input_ids.ndim != 3 or input_ids.shape != attention_mask.shape or input_ids.numel() == 0:
             shapes = f"{tuple(input_ids.shape)} and {tuple(attention_mask.shape)}"
             raise KitError("reader", "input_ids and attention_mask of one shape (q, k, t)", shapes)
         if attention_mask.dtype != torch.bool:
             raise KitError("reader", "a boolean attention_mask", str(attention_mask.dtype))
-        return tuple(input_ids.shape)
 
-    def _refuse_float16(self) -> None:
-        kind = self.device.type
-        autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
-        if autocast or self.t5.dtype == torch.float16:
-            raise KitError("reader", "float32 or bfloat16 (T5 overflows in float16)", "float16")
+
+def _passages_of(question: Question, corpus: Mapping[str, Passage], retrieved: ScoreTable) -> list[Passage]:
+    ids = retrieved.passages_of(question.id)
+    missing = [i for i in ids if i not in corpus]
+    if missing:
+        raise KitError(f"question {question.id!r}", "passages that are in the corpus", repr(missing[0]))
+    return [corpus[i] for i in ids]
+
+
+def _checked_questions(questions: object, corpus: object, table: object) -> list[Question]:
+    """The questions as a list. Raises `KitError` for anything that cannot be read with."""
+    wanted = (("questions", questions, Sequence), ("corpus", corpus, Mapping), ("table", table, ScoreTable))
+    names = {Sequence: "a list of kit.Question", Mapping: "passages by id", ScoreTable: "a kit.ScoreTable"}
+    for name, value, kind in wanted:
+        if not isinstance(value, kind) or isinstance(value, str):
+            raise KitError(f"read, {name}", names[kind], repr(value)[:60])
+    strangers = [question for question in questions if not isinstance(question, Question)]
+    if strangers:
+        raise KitError("read, questions", "a list of kit.Question", repr(strangers[0])[:60])
+    return list(questions)
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise KitError(name, f"a whole number of at least {least}", repr(value))

@@ -6,6 +6,7 @@ a passage; later ones do, so it is asked not to.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -53,6 +54,14 @@ def tokenize_passages(
     mask = torch.zeros_like(ids, dtype=torch.bool)
     ids[there], mask[there] = flat_ids, flat_mask
     return ids, mask
+
+
+def warn_of_full_windows(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str], max_tokens: int) -> None:
+    """One warning if questions are so long that nothing of their passages is read."""
+    full = int((count_question_tokens(tokenizer, questions) >= max_tokens).sum()) if questions else 0
+    if full:
+        window = f"fill all {max_tokens} tokens of the reader's input, so that nothing of their passages is read"
+        warnings.warn(f"{full} of {len(questions)} questions {window}", stacklevel=3)
 
 
 def tokenize_targets(

@@ -8,8 +8,6 @@ Source: transformers 3.0.2, T5Attention; dropped by huggingface/transformers#851
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 from transformers import T5ForConditionalGeneration
 
@@ -21,26 +19,18 @@ def add_cross_attention_bias(t5: T5ForConditionalGeneration) -> None:
 
     Keys count over all the tokens of a question's passages, k*t with padding; queries over the answer. Only keys before
     the query's position get a bucket other than 0, so for the first answer token the bias is one constant a head.
-    The hook stays: checkpointed blocks run again in the backward pass and need it there too.
+    `kit.reader.decoding` applies it; transformers' own T5 does as long as it keeps no cache (with one it takes every
+    new token for one place later than it is).
     """
     attention = t5.decoder.block[0].layer[1].EncDecAttention
     weight = attention.q.weight
     attention.relative_attention_bias = nn.Embedding(
         t5.config.relative_attention_num_buckets, t5.config.num_heads, device=weight.device, dtype=weight.dtype
     )
-    attention.register_forward_pre_hook(_with_bias, with_kwargs=True)
+    attention.has_relative_attention_bias = True
 
 
 def has_cross_attention_bias(t5: T5ForConditionalGeneration) -> bool:
     """Whether `add_cross_attention_bias` was called on it."""
-    return hasattr(t5.decoder.block[0].layer[1].EncDecAttention, "relative_attention_bias")
-
-
-def _with_bias(attention: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
-    """The arguments of the first cross-attention, with the bias at the true decoding position."""
-    count, keys = args[0].shape[1], kwargs["key_value_states"].shape[1]
-    cache = kwargs.get("past_key_values")
-    # The block's self-attention ran before and has put these `count` queries in the cache already.
-    start = 0 if cache is None else cache.get_seq_length(attention.layer_idx) - count
-    bias = attention.compute_bias(count, keys, device=args[0].device, past_seen_tokens=start)  # (1, h, a, k*t)
-    return args, {**kwargs, "position_bias": bias}
+    layers = t5.decoder.block[0].layer
+    return hasattr(getattr(layers[1], "EncDecAttention", None), "relative_attention_bias")

@@ -51,7 +51,7 @@ class FiDAttention:
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False
     ) -> ScoreTable:
         """Scores (q, k) in the cells of `table`, a row for each question; unscored cells are NaN."""
-        chosen, words = named_aggregation(self.aggregation), self.reader.words("FiDAttention")
+        chosen, words = named_aggregation(self.aggregation), self.reader.require_tokenizer("FiDAttention")
 
         def score_batch(batch: list[Question], passages: list[list[Passage]]) -> np.ndarray:
             texts = [question.text for question in batch]
@@ -83,7 +83,7 @@ class _Likelihood:
     ) -> ScoreTable:
         """Scores (q, k) in the cells of `table`, a row for each question; unscored cells are NaN."""
         reader = self.reader
-        reader.words(type(self).__name__)
+        reader.require_tokenizer(type(self).__name__)
         check_targets(questions)
 
         def score_batch(batch: list[Question], passages: list[list[Passage]]) -> np.ndarray:

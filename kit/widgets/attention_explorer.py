@@ -17,9 +17,10 @@ import numpy as np
 import traitlets
 
 from kit.metrics import has_answer
+from kit.reader import FiDReader
 from kit.types import KitError, Passage, Question, ScoreTable
 from kit.widgets.attention_choice import READER, RETRIEVED, Choice, check_choice, read_selection
-from kit.widgets.attention_look import Look, Reader, look_at
+from kit.widgets.attention_look import Look, look_at
 from kit.widgets.attention_page import javascript, saved_body, still_body, stylesheet
 from kit.widgets.attention_pieces import aggregations, first_pieces, packed, page_facts, size_of, token_ids
 from kit.widgets.attention_views import bars
@@ -51,7 +52,7 @@ class AttentionExplorer(Explorer):
 
     def __init__(
         self,
-        reader: Reader,
+        reader: FiDReader,
         questions: Question | Sequence[Question],
         corpus: Mapping[str, Passage],
         table: ScoreTable,

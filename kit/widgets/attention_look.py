@@ -8,38 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerBase
 
-from kit.attention.capture import Seen, observed
+from kit.attention.capture import LayerAttention
 from kit.device import evaluation
+from kit.reader import FiDReader
 from kit.reader.inputs import count_question_tokens
+from kit.reader.passage_states import PassageStates
 from kit.types import KitError, Passage, Question
 
 MOST_ANSWER_TOKENS = 16
 HALF_ABOVE = 4_000_000  # cells of one answer token: more are kept as float16 (24 layers x 16 heads x 25,000: 19 MB)
-
-
-class Reader(Protocol):
-    """What is asked of a reader here; `kit.FiDReader` is one."""
-
-    t5: T5ForConditionalGeneration
-
-    def words(self, wanted_by: str) -> PreTrainedTokenizerBase: ...
-
-    def tokenize(self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]) -> tuple[Tensor, Tensor]: ...
-
-    def tokenize_targets(self, texts: Sequence[str], *, max_tokens: int | None = None) -> Tensor: ...
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor: ...
-
-    def decode(self, states: Tensor, attention_mask: Tensor, labels: Tensor | None = None) -> Any: ...
-
-    def generate_from(self, states: Tensor, attention_mask: Tensor, *, max_new_tokens: int = 50) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,26 +71,25 @@ class Look:
         return _of_kind(kind, logs, answered.log_sums[..., None], self.value_lengths[:, :, passage, :length])
 
 
-def look_at(reader: Reader, question: Question, passages: Sequence[Passage]) -> Look:
+def look_at(reader: FiDReader, question: Question, passages: Sequence[Passage]) -> Look:
     """One question read with its passages: one encoder pass, the answer generated, one decoder pass an answer.
 
     Answers are cut at 16 tokens. The given answer is the question's `target`, else its first answer.
     """
     if not passages:
         raise KitError(f"question {question.id!r}", "at least one passage", "none")
-    words = reader.words("AttentionExplorer")
+    words = reader.require_tokenizer("AttentionExplorer")
     ids, mask = reader.tokenize([question.text], [list(passages)])
     with evaluation(reader.t5):
         states = reader.encode(ids, mask)
-        mask = mask.to(states.device)
-        generated = reader.generate_from(states, mask, max_new_tokens=MOST_ANSWER_TOKENS)[0, 1:]
+        generated = reader.generate_from(states, max_new_tokens=MOST_ANSWER_TOKENS)[0, 1:]
         labels = {"generated": _until_end(generated.tolist(), words)}
         given = question.target or next(iter(question.answers), "")
         if given:
             labels["given"] = reader.tokenize_targets([given], max_tokens=MOST_ANSWER_TOKENS)[0].tolist()
         if labels.get("given") == labels["generated"]:
             del labels["given"]
-        looked = {said: _decoded(reader, states, mask, row) for said, row in labels.items()}
+        looked = {said: _decoded(reader, states, row) for said, row in labels.items()}
     rows = [words.convert_ids_to_tokens(row[there].tolist()) for row, there in zip(ids[0], mask[0].cpu(), strict=True)]
     question_length = int(count_question_tokens(words, [question.text])[0])
     answers = {said: _answered(words, labels[said], logs, sums) for said, (logs, sums, _) in looked.items()}
@@ -126,27 +108,25 @@ def _answered(words: PreTrainedTokenizerBase, labels: list[int], logs: Tensor, s
     return Answered(text, tuple(words.convert_ids_to_tokens(labels)), torch.tensor(labels), logs, sums)
 
 
-def _decoded(reader: Reader, states: Tensor, mask: Tensor, labels: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+def _decoded(reader: FiDReader, states: PassageStates, labels: list[int]) -> tuple[Tensor, Tensor, Tensor]:
     """One decoder pass: log-probabilities (a, n, h, k, t), their log-sums (a, n, h), value lengths (n, h, k, t)."""
-    _, k, t = mask.shape
+    _, k, t = states.mask.shape
     a, n, h = len(labels), len(reader.t5.decoder.block), reader.t5.config.num_heads
     kind = torch.float16 if n * h * k * t > HALF_ABOVE else torch.float32
     logs, sums = torch.empty(a, n, h, k, t, dtype=kind), torch.empty(a, n, h)
     lengths = torch.empty(n, h, k, t, dtype=kind)
     layer = 0
 
-    def see(seen: Seen) -> None:
+    def keep(attention: LayerAttention) -> None:
         nonlocal layer
-        logits = seen.logits[0].masked_fill(~mask.view(1, 1, k * t), float("-inf"))  # (h, a, k*t)
-        total = logits.logsumexp(-1, keepdim=True)  # (h, a, 1)
-        logs[:, layer] = (logits - total).transpose(0, 1).unflatten(-1, (k, t))  # (a, h, k, t)
-        sums[:, layer] = total[..., 0].T
-        norms = seen.value[0].float().norm(dim=-1) * mask.view(1, k * t)  # (h, k*t)
-        lengths[layer] = norms.unflatten(-1, (k, t))  # (h, k, t)
+        logits = states.spread(attention.logits, float("-inf"))[0]  # (h, a, k, t)
+        total = logits.flatten(-2).logsumexp(-1)  # (h, a)
+        logs[:, layer] = (logits - total[..., None, None]).transpose(0, 1)  # (a, h, k, t)
+        sums[:, layer] = total.T
+        lengths[layer] = states.spread(attention.value_lengths)[0]  # (h, k, t)
         layer += 1
 
-    with observed(reader.t5, see):
-        reader.decode(states, mask, torch.tensor([labels]))
+    reader.decode(states, torch.tensor([labels]), observe=keep)
     return logs, sums, lengths
 
 

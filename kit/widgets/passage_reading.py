@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
+from kit.attention import named_aggregation
 from kit.device import evaluation
 from kit.metrics import agreement
 from kit.reader import FiDReader
 from kit.reader.answer_likelihood import likelihood_without_each
-from kit.reader.reading import read_questions
-from kit.types import KitError, Passage, Question, ScoreTable
+from kit.reader.inputs import count_question_tokens
+from kit.types import KitError, Passage, ScoreTable
 
 ASKED = "asked"  # the id of the question in the tables made here
 NEEDED = 0.1  # nats: below this the answer is at most a tenth less likely without a passage
@@ -76,23 +75,24 @@ def read_passages(
     """
     passages = tuple(passages)
     _check(reader, question, passages)
-    once = _EncodedOnce(reader)
-    ids = [passage.id for passage in passages]
-    order = ScoreTable("order", [ASKED], [ids], [list(range(len(ids), 0, -1))])
-    asked, found = [Question(ASKED, question)], {passage.id: passage for passage in passages}
-    sizes = {"n_context": None, "max_new_tokens": max_new_tokens, "batch_size": 1, "progress": False}
-    reading = read_questions(once, asked, found, order, aggregation=aggregation, **sizes)
-    answer = reading.answers[ASKED]
     tokens, mask = reader.tokenize([question], [passages])
-    labels = reader.tokenize_targets([answer])
+    tokenizer, chosen = reader.require_tokenizer("read_passages"), named_aggregation(aggregation)
+    lengths = None if chosen.question else count_question_tokens(tokenizer, [question])
     with evaluation(reader.t5):
-        logits = reader.decode(once.encode(tokens, mask), mask, labels).logits.float()  # (1, a, v)
+        states = reader.encode(tokens, mask)
+        ids, scores = reader.answers_and_scores(
+            states, max_new_tokens=max_new_tokens, aggregation=chosen, question_lengths=lengths
+        )
+        answer = tokenizer.decode(ids[0], skip_special_tokens=True).strip()
+        labels = reader.tokenize_targets([answer])
+        logits = reader.decode(states, labels).logits.float()  # (1, a, v)
     places = labels.to(logits.device)
     all_of_them = logits.log_softmax(-1).gather(-1, places.unsqueeze(-1)).sum()
+    attention = scores[0, : len(passages)].float().cpu().numpy()  # (k,)
     without = np.full(len(passages), np.nan, dtype=np.float32)
     if leave_one_out and passages:
-        without = likelihood_without_each(once, tokens, mask, labels).sum(-1)[0].float().cpu().numpy()  # (k,)
-    return PassageReading(question, passages, answer, reading.scores.values[0], float(all_of_them), without)
+        without = likelihood_without_each(reader.t5, states, labels).sum(-1)[0].float().cpu().numpy()  # (k,)
+    return PassageReading(question, passages, answer, attention, float(all_of_them), without)
 
 
 def truth_of_attention(reading: PassageReading) -> Truth | None:
@@ -109,21 +109,6 @@ def truth_of_attention(reading: PassageReading) -> Truth | None:
     spearman = float(agreement(*rows).spearman[0])
     most = int(reading.effect.argmax())
     return Truth(int(reading.attention.argmax()), most if reading.effect[most] >= NEEDED else None, spearman)
-
-
-class _EncodedOnce:
-    """A reader that encodes its first input, and gives the same states for it when asked again."""
-
-    def __init__(self, reader: FiDReader) -> None:
-        self._reader, self._states = reader, None
-
-    def encode(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        if self._states is None:
-            self._states = self._reader.encode(input_ids, attention_mask)
-        return self._states
-
-    def __getattr__(self, name: str) -> Any:  # t5, words, tokenize, decode, generate_from
-        return getattr(self._reader, name)
 
 
 def check_reader(reader: object) -> None:
