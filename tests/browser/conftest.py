@@ -104,6 +104,33 @@ def run_notebook(chromium) -> Iterator[Callable]:
 
 
 @pytest.fixture
+def open_file(chromium, tmp_path) -> Iterator[Callable]:
+    """Export an explorer and open its file without any server; the page has `.errors` and `.requests`."""
+    pages = []
+
+    def open_exported(explorer, address: str = "", *, dark: bool = False, size=(1366, 768)):
+        path = explorer.export_html(tmp_path / f"page{len(pages)}.html")
+        assert path.stat().st_size < 1_000_000
+        scheme = "dark" if dark else "light"
+        context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        page = context.new_page()
+        page.errors, page.requests = [], []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.on("console", lambda line: page.errors.append(line.text) if line.type == "error" else None)
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.goto(path.as_uri() + address)
+        page.wait_for_selector(".kit-panel")
+        pages.append(page)
+        return page
+
+    yield open_exported
+    for page in pages:
+        assert page.errors == []
+        assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+        page.context.close()
+
+
+@pytest.fixture
 def pictures(request: pytest.FixtureRequest) -> Callable:
     """Save a screenshot of a page under a name, where KIT_SCREENSHOTS names a folder to look at them in."""
 
