@@ -15,7 +15,7 @@ import torch
 import kit
 from kit.train import Training
 from kit.types import Passage, Question, ScoreTable
-from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, ScoreDistributions, TrainingView
+from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, TrainingView
 from kit.widgets import attention_explorer as explorer_module
 from kit.widgets.attention_look import Answered, Look
 from kit.widgets.explorer import Explorer
@@ -75,25 +75,6 @@ def tables(names: Sequence[str], questions: Sequence[Question], ids: Sequence[st
 
 def asked(count: int) -> list[Question]:
     return [Question(f"q{n}", f"Which is the number {n} of all that there are?", ("fox jumps",)) for n in range(count)]
-
-
-@pytest.mark.parametrize("k", [10, 100])
-def test_score_distributions(k):
-    questions, corpus = asked(200), texts(k)
-    names = ("teacher", "student before", "round 1", "student after")
-    gold = {question.id: {f"p{n % k}"} for n, question in enumerate(questions)}
-    explorer = ScoreDistributions(tables(names, questions, list(corpus)), questions, corpus, gold=gold)
-    clicks = {
-        "a question": lambda: explorer.choose(question="q3"),
-        "shares": lambda: explorer.choose(show="shares"),
-        "a loss": lambda: explorer.choose(loss="ranknet"),
-        "a temperature": lambda: explorer.choose(teacher_temperature=3.7),
-        "all questions": lambda: explorer.choose(question=None),
-        "another teacher": lambda: explorer.choose(teacher="round 1"),
-    }
-    took = {name: bytes_of(explorer, click) for name, click in clicks.items()}
-    print(k, took)
-    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
 
 
 @pytest.mark.parametrize("k", [5, 12])  # 12 are the most that it takes

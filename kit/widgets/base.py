@@ -19,7 +19,7 @@ How an explorer is made:
        import { explorer } from "./explorer.js";
        function build(app) {
          const bars = app.panel("bars");
-         return (state) => bars.show({ title: "Bars", figure: { data: [...app.data.heights.subarray(0, state.bars)] ... } });
+         return (state) => bars.show({ title: "Bars", figure: barsOf(app.data.heights.subarray(0, state.bars)) });
        }
        export default explorer(build);
 
@@ -43,10 +43,13 @@ from typing import Any, ClassVar
 import anywidget
 import traitlets
 
-from kit.types import KitError, written_aside
+from kit.files import written_aside
+from kit.pages.figures import plotly_bundle
+from kit.pages.tables import table_html
+from kit.types import KitError
 from kit.widgets.controls import Control, declared
 from kit.widgets.packed import packed
-from kit.widgets.page import document, plotly_script, summary_html
+from kit.widgets.page import document
 
 JS = Path(__file__).parent / "js"
 BASE = ("dom.js", "store.js", "controls.js", "table.js", "chart.js", "panel.js", "explorer.js")
@@ -61,7 +64,7 @@ def bundle(modules: tuple[str, ...]) -> str:
 
 
 class Explorer(anywidget.AnyWidget):
-    """A titled view of data, with controls. `state` is a dict of every control's value; `set(name=value)` changes it."""
+    """A titled view of data with controls. `state` is a dict of every control's value, `set(name=value)` changes it."""
 
     modules: ClassVar[tuple[str, ...]] = ()
     _css = (JS / "explorer.css").read_text(encoding="utf-8")
@@ -114,7 +117,7 @@ class Explorer(anywidget.AnyWidget):
     def export_html(self, path: str | Path) -> Path:
         """Write the explorer as one page that needs no kernel and fetches nothing; returns the page's path.
 
-        All that needs no model stays alive. The state is in the page's address, so that a finding can be sent as a link.
+        All that needs no model stays alive. The state is in the page's address: a finding can be sent as a link.
         """
         path = Path(path)
         if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
@@ -130,12 +133,12 @@ class Explorer(anywidget.AnyWidget):
             "_controls": [declared(one, self.state[one.name]) for one in self.parts.values()],
         }  # fmt: skip
         answers = [(name, request, packed(self.answer(name, request))) for name, request in self.exported_requests()]
-        return document(self._title, self._esm, self._css, traits, answers, summary_html(*self.summary()))
+        return document(self._title, self._esm, self._css, traits, answers, table_html(*self.summary()))
 
     def _receive(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         kind = message.get("kind")
         if kind == "plotly":
-            self.send({"kind": "plotly"}, [plotly_script()])
+            self.send({"kind": "plotly"}, [plotly_bundle()])
         elif kind == "page":
             name = f"{type(self).__name__}.html"
             self.send({"kind": "page", "name": name}, [self.to_html().encode()])
@@ -151,5 +154,5 @@ class Explorer(anywidget.AnyWidget):
         if bundle is None:
             return None
         shown, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        html = f"<h3>{escape(self._title)}</h3>{summary_html(*self.summary())}"
+        html = f"<h3>{escape(self._title)}</h3>{table_html(*self.summary())}"
         return {**shown, "text/html": html, "text/plain": f"{type(self).__name__}: {self._title}"}, metadata

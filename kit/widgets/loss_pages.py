@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 
 import plotly.graph_objects as go
 
@@ -14,10 +15,14 @@ from kit.plots.still import still
 from kit.widgets.loss_bench import LossBench
 from kit.widgets.loss_pictures import compared_figure, gradient_figure, losses_html, path_figure, scores_html, told
 from kit.widgets.loss_views import PRESETS, path, paths
-from kit.widgets.score_pages import sentences_html
 from kit.widgets.switched_panes import switched_panes
 
 MOST_LOSSES = 6  # of an exported page: with 12 passages and every preset more would pass 1 MB
+
+
+def sentences_html(lines: Sequence[str]) -> str:
+    """Sentences as paragraphs, escaped."""
+    return "".join(f'<p style="margin:.2em 0;line-height:1.4">{escape(line)}</p>' for line in lines)
 
 
 def still_html(bench: LossBench, losses: Sequence[str], view: str) -> str:

@@ -1,4 +1,4 @@
-"""The explorer of score distributions: teacher, student and other tables side by side, and what a loss makes of them."""
+"""The explorer of score distributions: teacher, student and other tables side by side, and a loss between them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class ScoreDistributions(Explorer):
         student: str | None = None,
         gold: Mapping[str, Collection[str]] | None = None,
     ) -> None:
-        self.scores = score_data(tables, [questions] if isinstance(questions, Question) else list(questions), corpus, gold)
+        self.scores = score_data(
+            tables, [questions] if isinstance(questions, Question) else list(questions), corpus, gold
+        )
         names = list(tables)
         cells = self.scores.passages.shape[1] * len(names)
         self._rows = _evenly(len(self.scores.questions), max(1, CELLS // cells))
@@ -63,7 +65,7 @@ class ScoreDistributions(Explorer):
         self.observe(self._hold_question, "state")
 
     def numbers(self) -> pandas.DataFrame:
-        """One row a table: scored, entropy, margin, on_top, kendall, spearman, overlap, loss (see `ScoreData.numbers`)."""
+        """One row a table: scored, entropy, margin, on_top, kendall, spearman, overlap, loss (`ScoreData.numbers`)."""
         import pandas
 
         return pandas.DataFrame(self._numbers()).set_index("table")
@@ -71,7 +73,11 @@ class ScoreDistributions(Explorer):
     def summary(self) -> tuple[str, Sequence[str], Iterable[Sequence[str]]]:
         """The numbers of each table."""
         rows = self._numbers()
-        over = "this question" if self.state["question"] is not None else f"means over {len(self.scores.questions)} questions"
+        over = (
+            "this question"
+            if self.state["question"] is not None
+            else f"means over {len(self.scores.questions)} questions"
+        )
         cells = [[str(row["table"]), *(f"{value:.3g}" for value in list(row.values())[1:])] for row in rows]
         return f"Each table on the teacher's passages: {over}", list(rows[0]), cells
 

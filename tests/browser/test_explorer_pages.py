@@ -47,7 +47,9 @@ def test_the_pages_losses_are_the_librarys(chromium, loss):
     at = loss_at(loss, student, teacher, ~np.isnan(teacher), temperature=0.7, teacher_temperature=2.0)
     page = chromium.new_page()
     page.add_script_tag(content=re.sub(r"^export default.*", "", bundle(("losses.js",)), flags=re.M))
-    rows = [{"student": s, "teacher": [str(v) for v in t]} for s, t in zip(student.tolist(), teacher.tolist(), strict=True)]
+    rows = [
+        {"student": s, "teacher": [str(v) for v in t]} for s, t in zip(student.tolist(), teacher.tolist(), strict=True)
+    ]
     found = page.evaluate(
         """([loss, rows]) => lossOver(loss, rows.map(({ student, teacher }) => ({ student,
         teacher: teacher.map((one) => one === "-inf" ? -Infinity : Number(one)) })), { student: 0.7, teacher: 2 })""",
@@ -58,7 +60,9 @@ def test_the_pages_losses_are_the_librarys(chromium, loss):
     np.testing.assert_allclose(found["gradients"], at.gradient, atol=1e-7)
 
 
-@pytest.mark.parametrize("change", [{}, {"question": "q3"}, {"loss": "mse", "temperature": 0.5, "teacher": "before"}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{}, {"question": "q3"}, {"loss": "mse", "temperature": 0.5, "teacher": "before"}], ids=str
+)
 def test_the_pages_numbers_are_pythons(scores, open_file, change):
     scores.set(**change)
     page = open_file(scores)
@@ -129,7 +133,8 @@ def test_a_sliders_keys_and_box_move_it_and_a_click_is_painted_at_once(scores, o
     page.keyboard.press("Tab")
     assert page.get_by_label("student temperature, exact number").input_value() == "100"
     took = page.evaluate(
-        """async () => { const select = document.querySelector("select[aria-label=question]"); const begin = performance.now();
+        """async () => { const select = document.querySelector("select[aria-label=question]");
+        const begin = performance.now();
         select.value = "5"; select.dispatchEvent(new Event("change"));
         while (!document.body.innerText.includes("★ Title p4")) await new Promise(requestAnimationFrame);
         return performance.now() - begin; }"""

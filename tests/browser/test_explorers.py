@@ -21,7 +21,8 @@ scores = ScoreDistributions(tables, questions, corpus, gold={f'q{n}': {f'p{n}'} 
 HEARD = """
 import ipywidgets
 heard = ipywidgets.Label('')
-scores.observe(lambda change: setattr(heard, 'value', f"heard {change['new']['question']} {change['new']['loss']}"), 'state')
+said = lambda state: f"heard {state['question']} {state['loss']}"
+scores.observe(lambda change: setattr(heard, 'value', said(change['new'])), 'state')
 heard
 """
 PLOTLY = 400_000  # bytes: a message this large holds plotly.js

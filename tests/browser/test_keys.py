@@ -23,7 +23,7 @@ EXPLORERS = {
 }
 # Every control that can be used now; sliders of ipywidgets are handles of noUiSlider.
 WANTED = """() => {
-  const all = ".kit-own-keys :is(input, select, textarea, button, summary, [tabindex='0'])";
+  const all = ":is(.kit-own-keys, .kit-explorer) :is(input, select, textarea, button, summary, [tabindex='0'])";
   const usable = [...document.querySelectorAll(all)].filter((one) => !one.disabled && one.checkVisibility()
     && one.tabIndex >= 0 && !one.closest(".modebar"));
   usable.forEach((one, number) => { one.dataset.number = number; });
@@ -60,7 +60,7 @@ def tab_through(page, wanted: list[str]) -> dict[int, bool]:
 def test_every_control_is_reached_by_tab_shows_it_and_takes_arrow_keys(kind, request, run_notebook, pictures):
     where = request.getfixturevalue(kind)
     page = run_notebook(where, [SETUP, *EXPLORERS.values()], size=(1200, 5000))
-    page.wait_for_function("() => document.querySelectorAll('.kit-figure .main-svg').length >= 8")
+    page.wait_for_function("() => document.querySelectorAll(':is(.kit-figure, .kit-chart) .main-svg').length >= 6")
     page.wait_for_selector(".ka-list .ka-row[aria-selected=true]")
     page.wait_for_timeout(1000)
     wanted = page.evaluate(WANTED)
@@ -84,5 +84,7 @@ def arrow_keys(page) -> None:
     loss.focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowUp"):
         page.keyboard.press(key)
-    assert loss.input_value() == "reverse_kl" and loss.evaluate("element => element === document.activeElement")
+    assert loss.locator("option:checked").inner_text() == "reverse_kl" and loss.evaluate(
+        "element => element === document.activeElement"
+    )
     page.get_by_text("reverse_kl(student, teacher) =").wait_for()

@@ -3,7 +3,7 @@
 
 import { fromBase64, make, unzippedText } from "./dom.js";
 
-const SHELF = "__kit_plotly__"; // one promise a page
+const SHELF = "__kit_plotlyjs__"; // one promise a page
 const AGAIN = 8000; // ms: the view that asked may have been removed before the answer came
 const CONFIG = { responsive: false, displayModeBar: false };
 const IN_PAGE = "kit-plotly"; // the id of the element that holds plotly.js in an exported page
