@@ -84,3 +84,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(exercises, tmp_path):
         torch.testing.assert_close(left, right)
     for left, right in zip(again.averaged().t5.parameters(), whole.averaged().t5.parameters(), strict=True):
         torch.testing.assert_close(left, right)
+    again.write(tmp_path / "half")
+    begun = Run(tmp_path / "begun", seed=1, start=tmp_path / "half")
+    assert (begun.step, begun.level) == (2, 1)
+    weights = zip(begun.reader.t5.parameters(), again.average, strict=True)
+    assert all(torch.allclose(left, right, rtol=2e-3, atol=1e-4) for left, right in weights)

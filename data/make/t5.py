@@ -60,11 +60,15 @@ def tokenize(reader: FiDReader, exercises: Sequence[Exercise]) -> tuple[Tensor, 
 class Run:
     """The training's state: weights, their average, the optimisers' moments, the level; kept in a folder."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, start: Path | None = None) -> None:
         self.folder, self.seed, self.step, self.level = folder, seed, 0, 0
         tokenizer = t5_tokenizer()
-        self.reader = FiDReader(initial_t5(tokenizer, seed=seed), tokenizer, max_tokens=128)
-        t5 = self.reader.t5
+        t5 = initial_t5(tokenizer, seed=seed)
+        if start is not None:
+            t5.load_state_dict(FiDReader.from_pretrained(start, device="cpu").t5.state_dict())
+            kept = read_json(start / "pretraining.json", dict)
+            self.step, self.level = kept["step"], LEVELS.index(kept["level"])
+        self.reader = FiDReader(t5, tokenizer, max_tokens=128)
         embeddings = {id(m.weight) for m in t5.modules() if isinstance(m, torch.nn.Embedding)}
         weights = list(t5.parameters())
         words = [p for p in weights if id(p) in embeddings and len(p) > 64]
@@ -111,6 +115,13 @@ class Run:
             for to, value in zip(reader.t5.parameters(), self.average, strict=True):
                 to.copy_(value)
         return reader.eval()
+
+    def write(self, folder: Path) -> None:
+        """The averaged weights in half precision, and where the run stands, for `start`."""
+        half = self.averaged()
+        half.t5.half()
+        half.save_pretrained(folder)
+        write_json(folder / "pretraining.json", {"step": self.step, "level": LEVELS[self.level]})
 
     def _tensors(self) -> dict[str, Tensor]:
         state = {f"weight.{n}": p.detach() for n, p in enumerate(self.reader.t5.parameters())}
@@ -172,6 +183,8 @@ def main(
     minutes: Annotated[float, typer.Option(help="stop after so many minutes")] = 60.0,
     fall: Annotated[float, typer.Option(help="the learning rate falls to nothing in the last so many minutes")] = 0.0,
     rate: Annotated[float, typer.Option(help="times the learning rates")] = 1.0,
+    start: Annotated[Path | None, typer.Option(help="weights to begin with, written by --out")] = None,
+    out: Annotated[Path | None, typer.Option(help="in the end, averaged weights in half precision")] = None,
     level: Annotated[str, typer.Option(help="go on at this level [default: where it was]")] = "",
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
     seed: int = 0,
@@ -179,15 +192,15 @@ def main(
     """Pre-train the toy T5. Example: python data/make/t5.py --minutes 60"""
     if threads:
         torch.set_num_threads(threads)
-    run = Run(work, seed)
+    run = Run(work, seed, start)
     if level:
         run.level = LEVELS.index(level)
     exercises = Exercises(list(run.reader.tokenizer.get_vocab()))
     began, cpu, kept, losses = time.time(), time.process_time(), time.time(), {}
-    stopped: list[int] = []
+    first, stopped = run.step, []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     while (left := 60 * minutes - (time.time() - began)) > 0 and not stopped:
-        factor = rate * min(1.0, (run.step + 1) / 100) * (min(1.0, 0.03 + left / (60 * fall)) if fall else 1.0)
+        factor = rate * min(1.0, (run.step - first + 1) / 100) * (min(1.0, 0.03 + left / (60 * fall)) if fall else 1.0)
         name, count, loss = run.learn(exercises, factor)
         key = f"{name} {count}"
         losses[key] = 0.95 * losses.get(key, loss) + 0.05 * loss
@@ -209,6 +222,8 @@ def main(
             kept = time.time()
     run.save()
     run.averaged().save_pretrained(work / "averaged")
+    if out is not None:
+        run.write(out)
 
 
 if __name__ == "__main__":
