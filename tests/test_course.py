@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kit.course import Verdict, ground
+from kit.course import ground
 from kit.course.ground import checkpoint
-from kit.course.verdict import answer_of, not_yet, passed
 from kit.data import save_examples, save_passages, save_questions
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -105,24 +104,3 @@ def test_checkpoints_are_found_in_the_cache(empty_cache):
 def test_an_unknown_scale_is_named():
     with pytest.raises(KitError, match="scale: wanted 'toy' or 'full', given 'huge'"):
         ground("huge")
-
-
-def test_a_verdict_is_shown_as_text_and_as_html():
-    assert repr(Verdict(True, "It is the mean.")) == "Passed: It is the mean."
-    shown = Verdict(False, "k < 1")._repr_html_()
-    assert "Not yet:" in shown and "k &lt; 1" in shown
-    assert Verdict(True, "")._repr_html_() != Verdict(False, "")._repr_html_()
-
-
-def test_a_learners_function_that_fails_is_a_verdict():
-    def broken(x):
-        return x / 0
-
-    def stub(x):
-        return None
-
-    assert repr(answer_of(broken, 1)) == "Not yet: broken raised ZeroDivisionError: division by zero"
-    assert "returned None" in answer_of(stub, 1).message
-    assert answer_of(7).message == "A function was wanted, this is int."
-    assert answer_of(lambda x: x + 1, 1) == 2
-    assert passed("").passed and not not_yet("").passed

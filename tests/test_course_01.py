@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from checks import chapter_01
+from checks.chapter_01 import BROKEN, check_f1, check_gold_recall, check_repair
 
-from kit.course import chapter_01
-from kit.course.chapter_01 import BROKEN, check_f1, check_gold_recall, check_repair
 from kit.metrics import normalize_answer
 
 
@@ -83,8 +83,8 @@ def without_the_lost(table, gold, k):
     ("wrong", "names"),
     [
         (in_the_table_s_order, "sorts it by score"),
-        (precision_at, "counts once"),
-        (without_the_lost, "counts as 0"),
+        (precision_at, "This is precision at k"),
+        (without_the_lost, "count as 0"),
         (lambda table, gold, k: right_recall(table, gold, 1), "one of its k passages"),
     ],
 )
@@ -144,3 +144,27 @@ def test_a_checker_says_what_an_error_was():
 
 def fails(prediction, answers):
     raise ValueError("oh")
+
+
+@pytest.mark.parametrize(
+    ("measure", "names"),
+    [
+        (lambda shared, p, r: p, "This is precision alone"),
+        (lambda shared, p, r: r, "This is recall alone"),
+        (lambda shared, p, r: 2 * p * r / (p + r), "No word in common is 0"),
+        (lambda shared, p, r: 2 * p * r / (p + r) if shared else float("nan"), "No word in common is 0"),
+        (lambda shared, p, r: 2 * p * r / (p + r) if shared else None, "No word in common is 0"),
+        (lambda shared, p, r: 2 * p * r / (p + r) if shared else 1.0, "No word in common is 0, not 1"),
+    ],
+)
+def test_f1_names_precision_recall_and_no_word_in_common(measure, names):
+    def f1(prediction, answers):
+        def one(answer):
+            a, b = (Counter(normalize_answer(text).split()) for text in (prediction, answer))
+            shared = (a & b).total()
+            return measure(shared, shared / a.total(), shared / b.total())
+
+        values = [one(answer) for answer in answers]
+        return max(value for value in values) if None not in values else None
+
+    assert names in check_f1(f1).message

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from kit.course.chapter_02 import check_fusion, check_mrr, check_paired_p
+from checks.chapter_02 import check_fusion, check_mrr, check_paired_p
 
 
 def fused(rankings, c, *, first=1, keep=sum):
@@ -29,12 +28,12 @@ def test_fusion_passes_the_right_one():
     ("wrong", "names"),
     [
         (lambda rankings, c: fused(rankings, c, first=0), "ranks from 0"),
-        (in_both, "one retriever alone"),
+        (in_both, "only one retriever has"),
         (lambda rankings, c: {}, "TODO"),
         (lambda rankings, c: fused(rankings, c, keep=max), "the terms are summed"),
         (lambda rankings, c: fused(rankings, c, keep=np.mean), "mean of the terms"),
         (lambda rankings, c: fused(rankings, 60), "c is an argument"),
-        (lambda rankings, c: list(fused(rankings, c)), "a dict"),
+        (lambda rankings, c: list(fused(rankings, c)), "A dict"),
         (lambda rankings, c: dict.fromkeys("abcd", 1.0), "1/61 + 1/62"),
     ],
 )
@@ -59,7 +58,7 @@ def test_mrr_passes_the_right_one():
         (lambda ranks, depth: (1 / ranks[ranks <= depth]).mean(), "count, with 0"),
         (lambda ranks, depth: 1 / ranks[ranks <= depth].mean(), "1 over the mean rank"),
         (lambda ranks, depth: 1 / ranks.mean(), "when a question is lost"),
-        (lambda ranks, depth: np.where(ranks < depth + (depth == 3), 1 / ranks, 0.0).mean(), "at depth 4"),
+        (lambda ranks, depth: np.where(ranks < depth + (depth == 3), 1 / ranks, 0.0).mean(), "depth itself counts"),
         (lambda ranks, depth: 7.0, "was wanted"),
     ],
 )

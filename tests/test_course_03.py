@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from kit.course import chapter_03
+from checks import chapter_03
 
 WIDE = 9  # real tokens of the longer question in the checker's example
 
@@ -96,15 +95,15 @@ def test_the_right_cost_passes():
     ("wrong", "said"),
     [
         (lambda k, t, d, apart: None, "fill in the TODO"),
-        (lambda k, t, d, apart: "12", "Return a number"),
+        (lambda k, t, d, apart: "12", "this is str"),
         (lambda k, t, d, apart: 0, "fill in the TODO"),
         (lambda k, t, d, apart: encoder_cost(k, t, d, True), "cost the same"),
         (lambda k, t, d, apart: encoder_cost(k, t, d, not apart), "wrong way round"),
         (lambda k, t, d, apart: encoder_cost(k, t, d, apart) - 12 * d * d * k * t, "forgot the 12 width^2"),
-        (lambda k, t, d, apart: 12 * d * d * k * t, "cost the same"),
+        (lambda k, t, d, apart: 12 * d * d * k * t, "forgot the pairs"),
         (lambda k, t, d, apart: k * t * (12 * d * d + d * (t if apart else k * t)), "once for q.k"),
         (lambda k, t, d, apart: 12 * d * d * k * t + 2 * d * (t * t if apart else (k * t) ** 2), "one passage"),
-        (lambda k, t, d, apart: encoder_cost(k, t, d, apart) + 7, "it is "),
+        (lambda k, t, d, apart: encoder_cost(k, t, d, apart) + 7, "was wanted, not 3487"),
     ],
 )
 def test_a_wrong_cost_is_named(wrong, said):

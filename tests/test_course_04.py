@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from kit.course import chapter_04
+from checks import chapter_04
 
 
 def weights(logits):
@@ -37,7 +36,7 @@ def test_the_right_adist_passes():
         (lambda logits, lengths, labels: adist(logits, lengths, labels, over=("sum", "sum")), "layers and heads"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels) / 256, "divided by 256"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels, by=lambda x: x), "NaN"),
-        (lambda logits, lengths, labels: adist(logits, lengths, labels) + 1, "is wanted"),
+        (lambda logits, lengths, labels: adist(logits, lengths, labels) + 1, "was wanted"),
     ],
 )
 def test_a_wrong_adist_is_named(wrong, said):
@@ -70,10 +69,23 @@ def test_the_right_mass_passes():
         (lambda p, marked: (p * marked[None, :, None])[..., 0, :].sum(-1).mean((0, 2)), "first passage"),
         (lambda p, marked: (p * marked[None, :, None]).mean((0, 2)).amax((-2, -1)), "highest token"),
         (mean_of_the_marked, "NaN"),
-        (lambda p, marked: answer_mass(p, marked) + 1, "is wanted"),
+        (lambda p, marked: answer_mass(p, marked) + 1, "was wanted"),
     ],
 )
 def test_a_wrong_mass_is_named(wrong, said):
     verdict = chapter_04.check_answer_mass(wrong)
     assert not verdict.passed
     assert said in verdict.message
+
+
+@pytest.mark.parametrize("weigh", [True, False])
+def test_a_softmax_inside_each_passage_is_named(weigh):
+    def adist(logits, value_lengths, labels):
+        values = logits.softmax(-1) * (value_lengths.unsqueeze(3) if weigh else 1)
+        real = (labels != -100).unsqueeze(-1)
+        tokens = values.mean((0, 2)).sum(-1)
+        return (tokens * real).sum(1) / real.sum(1)
+
+    message = chapter_04.check_adist(adist).message
+    assert "Your softmax is over each passage's own tokens" in message
+    assert ("You left out the length of the values" in message) is not weigh

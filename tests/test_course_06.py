@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from checks.chapter_06 import check_kl_gradient, check_margin_mse, check_temperature, effective_passages
 
-from kit.course.chapter_06 import check_kl_gradient, check_margin_mse, check_temperature, effective_passages
 from kit.losses import margin_mse
 
 
@@ -38,16 +38,16 @@ MARGIN_MISTAKES = {
     "all pairs of the batch": lambda s, t, m: squares(s, t, m).sum() / (m.sum(1) * (m.sum(1) - 1)).sum(),
     "summed over the pairs": lambda s, t, m: squares(s, t, m).sum((1, 2)).mean(),
     "summed over the questions": lambda s, t, m: (squares(s, t, m).sum((1, 2)) / (m.sum(1) * (m.sum(1) - 1))).sum(),
-    "This is MSE over all": lambda s, t, m: ((s - t) ** 2).mean(),
+    "Two mistakes at once. You compared the padding too": lambda s, t, m: ((s - t) ** 2).mean(),
     "This is MSE, passage": lambda s, t, m: (s - t)[m].square().mean(),
     "have a sign": lambda s, t, m: (
         ((differences(s).abs() - differences(t).abs()) ** 2).masked_fill(~pairs_of(m), 0.0).sum((1, 2))
         / (m.sum(1) * (m.sum(1) - 1))
     ).mean(),
-    "twice that": lambda s, t, m: right_margin(s, t, m) / 2,
+    "you halved one": lambda s, t, m: right_margin(s, t, m) / 2,
     "returned None": lambda s, t, m: None,
     "One number": lambda s, t, m: (s - t) ** 2,
-    "On the checker's batch": lambda s, t, m: torch.tensor(12345.0),
+    "was wanted, not 12345": lambda s, t, m: torch.tensor(12345.0),
 }
 
 
@@ -79,13 +79,17 @@ GRADIENT_MISTAKES = {
     "sign": lambda s, t, tau: -right_gradient(s, t, tau),
     "by the number of questions": lambda s, t, tau: right_gradient(s, t, tau) * len(s),
     "by the temperature once more": lambda s, t, tau: right_gradient(s, t, tau) * tau,
-    "Two divisions": lambda s, t, tau: (s / tau).softmax(1) - (t / tau).softmax(1),
+    "Two mistakes at once. Divide by the number of questions": lambda s, t, tau: (
+        (s / tau).softmax(1) - (t / tau).softmax(1)
+    ),
     "dim=1": lambda s, t, tau: ((s / tau).softmax(0) - (t / tau).softmax(0)) / (tau * len(s)),
-    "twice": lambda s, t, tau: s.softmax(1) - t.softmax(1),
-    "on both sides": lambda s, t, tau: (s.softmax(1) - t.softmax(1)) / len(s),
-    "not only the gradient": lambda s, t, tau: (s.softmax(1) - t.softmax(1)) / len(s) / tau,
+    "Two mistakes at once. Divide by the number of questions: the loss is a mean over": lambda s, t, tau: (
+        s.softmax(1) - t.softmax(1)
+    ),
+    "The temperature is missing": lambda s, t, tau: (s.softmax(1) - t.softmax(1)) / len(s),
+    "before the softmax, on both sides": lambda s, t, tau: (s.softmax(1) - t.softmax(1)) / len(s) / tau,
     "the shape of the scores": lambda s, t, tau: torch.zeros(2, 2),
-    "In the first cell": lambda s, t, tau: torch.zeros_like(s),
+    "was wanted, not [[0.0": lambda s, t, tau: torch.zeros_like(s),
 }
 
 
@@ -131,3 +135,31 @@ def test_temperature_mistakes_are_named(words):
     verdict = check_temperature(TEMPERATURE_MISTAKES[words])
     assert not verdict.passed
     assert words in verdict.message
+
+
+@pytest.mark.parametrize(
+    ("pad", "divide", "names"),
+    [
+        (True, lambda c, k: k * (k - 1), "You compared the padding too"),
+        (True, lambda c, k: k * k, "You compared the padding too"),
+        (True, lambda c, k: c * (c - 1), "You compared the padding too"),
+        (False, lambda c, k: c**0, "You summed over the pairs"),
+        (False, lambda c, k: 2 * c * (c - 1), "halved"),
+    ],
+)
+def test_margin_mse_names_padding(pad, divide, names):
+    def margin_mse(student, teacher, mask):
+        error = (student - teacher) if pad else (student - teacher).masked_fill(~mask, 0.0)
+        there = torch.ones_like(mask) if pad else mask
+        squares = (error[:, :, None] - error[:, None, :]).square() * (there[:, :, None] & there[:, None, :])
+        return (squares.sum((1, 2)) / (divide(mask.sum(1), mask.shape[1]) * torch.ones(len(mask)))).mean()
+
+    assert names in check_margin_mse(margin_mse).message
+
+
+def test_margin_mse_names_minus_infinity_times_zero():
+    def margin_mse(student, teacher, mask):
+        error = (student - teacher).masked_fill(~mask, float("-inf"))
+        return ((error[:, :, None] - error[:, None, :]).square() * mask[:, :, None]).mean()
+
+    assert "-inf times 0" in check_margin_mse(margin_mse).message

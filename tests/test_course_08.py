@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from kit.course.chapter_08 import check_overlap, check_union_recall
+from checks.chapter_08 import check_overlap, check_union_recall
 
 
 def best(table, k):

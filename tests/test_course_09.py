@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from kit.course.chapter_09 import check_gigabytes, check_merge, check_overlap
+from checks.chapter_09 import check_gigabytes, check_merge, check_overlap
 
 
 def right_overlap(found, exact):
@@ -27,7 +26,7 @@ def precision(found, exact):
         (lambda found, exact: np.mean([bool(set(a) & set(b)) for a, b in zip(found, exact, strict=True)]), "all four"),
         (precision, "divide by k"),
         (lambda found, exact: right_overlap(found, exact) * 4, "between 0 and 1"),
-        (lambda found, exact: 0.5, "all are found"),
+        (lambda found, exact: 0.5, "all are there"),
         (lambda found, exact: 0.1, "was wanted"),
     ],
 )
@@ -68,7 +67,7 @@ def sorted_by_name(parts, k):
         (lambda parts, k: merged(parts, 2), "(2, 3)"),
         (with_other_scores, "not theirs"),
         (sorted_by_name, "falling score"),
-        (lambda parts, k: 7, "a pair"),
+        (lambda parts, k: 7, "A pair"),
     ],
 )
 def test_merge_names_the_mistake(wrong, names):
@@ -94,8 +93,8 @@ def test_gigabytes_passes_the_right_one():
         ({"centroid": 0}, "centroids"),
         ({"table": 0}, "tables"),
         ({"unit": 2**30}, "GiB"),
-        ({"unit": 1}, "that is bytes"),
-        ({"table": 8}, "codes 2.017"),
+        ({"unit": 1}, "That is bytes"),
+        ({"table": 8}, "2.38771 was wanted"),
     ],
 )
 def test_gigabytes_names_the_mistake(changes, names):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from checks.chapter_10 import check_in_batch, check_leave_one_out, check_mean
 
-from kit.course.chapter_10 import check_in_batch, check_leave_one_out, check_mean
 from kit.losses import in_batch_nll
 from kit.teachers import Ensemble, FromTable, Standardised
 from kit.types import Question, ScoreTable
@@ -57,7 +57,7 @@ IN_BATCH_MISTAKES = {
     "sign": lambda q, p, n: -right_nll(q, p, n),
     "normalised": lambda q, p, n: right_nll(*(torch.nn.functional.normalize(x, dim=-1) for x in (q, p, n))),
     "One number": lambda q, p, n: q @ p.T,
-    "On the checker's numbers": lambda q, p, n: torch.tensor(99.0),
+    "was wanted, not 99": lambda q, p, n: torch.tensor(99.0),
 }
 
 
@@ -80,7 +80,7 @@ def standard(table, axis=1, ddof=0):
 MEAN_MISTAKES = {
     "stays NaN": lambda tables: np.nanmean([standard(t) for t in tables], axis=0),
     "decides alone": lambda tables: np.mean(tables, axis=0),
-    "that are there": lambda tables: np.nanmean(tables, axis=0),
+    "Two mistakes at once. A cell": lambda tables: np.nanmean(tables, axis=0),
     "for each question (axis=1": lambda tables: np.mean([standard(t, axis=None) for t in tables], axis=0),
     "only shifted": lambda tables: np.mean([t - np.nanmean(t, axis=1, keepdims=True) for t in tables], axis=0),
     "ddof=1": lambda tables: np.mean([standard(t, ddof=1) for t in tables], axis=0),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from kit.course.chapter_11 import check_index_gigabytes, check_shards, check_step
+from checks.chapter_11 import check_index_gigabytes, check_shards, check_step
 
 
 def starts(count, size):
@@ -66,8 +65,8 @@ def test_the_right_size_passes():
         (lambda count, dimension, size: count * dimension / 1e9, "bytes of each number"),
         (lambda count, dimension, size: count * dimension * size * 8 / 1e9, "counted bits"),
         (lambda count, dimension, size: count * dimension * size, "That is bytes"),
-        (lambda count, dimension, size: count * dimension * 4 / 1e9, "use bytes_a_number"),
-        (lambda count, dimension, size: 1.0, "64.6 GB were wanted"),
+        (lambda count, dimension, size: count * dimension * 4 / 1e9, "use bytes_per_number"),
+        (lambda count, dimension, size: 1.0, "64.5591 was wanted"),
     ],
 )
 def test_a_wrong_size_is_named(wrong, named):

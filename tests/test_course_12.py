@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from checks.chapter_12 import check_decisive, check_grounded
 
-from kit.course.chapter_12 import check_decisive, check_grounded
 from kit.metrics import has_answer
 
 
@@ -23,7 +23,7 @@ def test_the_right_answers_pass():
             lambda answer, passages: any(answer in p.text.split(", ")[0].split() for p in passages),
             "case does not count",
         ),
-        (lambda answer, passages: any(has_answer(p.title + " " + p.text, [answer]) for p in passages), "in a title"),
+        (lambda answer, passages: any(has_answer(p.title + " " + p.text, [answer]) for p in passages), "from a title"),
         (lambda answer, passages: answer != "art" and answer != "Rome", "made up"),
         (lambda answer, passages: None, "returned None"),
     ],
@@ -40,7 +40,7 @@ def test_a_wrong_grounded_is_named(wrong, named):
         (lambda effects: int(np.argmax(np.abs(effects))), "largest absolute"),
         (lambda effects: int(np.argmin(np.abs(effects))), "closest to 0"),
         (lambda effects: int(np.argmax(effects)), "np.nanargmax"),
-        (lambda effects: "the second", "number of one passage"),
+        (lambda effects: "the second", "One number was wanted"),
     ],
 )
 def test_a_wrong_decisive_is_named(wrong, named):

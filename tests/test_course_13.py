@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from checks.chapter_13 import check_own_loss, check_own_teacher
 
-from kit.course.chapter_13 import check_own_loss, check_own_teacher
 from kit.losses import LOSSES
 from kit.types import Passage, Question, ScoreTable
 

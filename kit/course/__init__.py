@@ -1,6 +1,5 @@
-"""The course: the ground that notebooks stand on, checkers of exercises (`chapter_NN`), and the rendered pages."""
+"""The course: what every notebook stands on (`ground`), and its rendered pages (`site`)."""
 
 from kit.course.ground import Ground, ground
-from kit.course.verdict import Verdict
 
-__all__ = ["Ground", "Verdict", "ground"]
+__all__ = ["Ground", "ground"]
