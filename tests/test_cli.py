@@ -392,14 +392,16 @@ def test_lab(place, monkeypatch):
             return 3
 
     monkeypatch.setattr("kit.cli.start.subprocess.Popen", Server)
-    (place / "notebooks").mkdir()
     ended = kit(example("lab"))
-    assert ended.code == 3 and started[0][1:] == ["-m", "jupyterlab", "notebooks", "--no-browser", "--port", "8899"]
-    assert kit(example("lab", 1)).code == 3 and started[1][3:] == ["notebooks", "--allow-root"]
+    assert ended.code == 3 and started[0][1:] == ["-m", "jupyterlab", "kit-course", "--no-browser", "--port", "8899"]
+    assert "kit-course: new: " in ended.err and (place / "kit-course" / "checks" / "compare.py").exists()
+    (place / "kit-course" / "00_start_here.ipynb").write_text("my own work")
+    ended = kit(example("lab", 1))
+    assert ended.code == 3 and started[1][3:] == ["kit-course", "--allow-root"]
+    assert "kit-course: kept: 00_start_here.ipynb" in ended.err
+    assert (place / "kit-course" / "00_start_here.ipynb").read_text() == "my own work"
     monkeypatch.setattr("kit.cli.start.find_spec", lambda name: None)
     assert "kit lab: wanted JupyterLab (pip install jupyterlab)" in kit("kit lab").err
-    assert "--folder: wanted a folder of notebooks" in kit("kit lab --folder nowhere").err
-    (place / "notebooks").rmdir()
 
 
 READ, SCORE = "kit reader evaluate toy/test.bm25.jsonl --model toy-t5", "kit reader score toy/test.bm25.jsonl"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+from passages_read import RESULTS, Sizes, compare
 
-from kit.course import ground
-from kit.course.passages_read import RESULTS, Sizes, compare
+from kit.course import load_course
 
 SIZES = Sizes(train_n=(1, 2), test_n=(1, 2), steps=1, passages=4, questions=4, taught=6)
 
 
 @pytest.fixture(scope="module")
 def small():
-    return ground(generated=0)
+    return load_course(generated=0)
 
 
 def test_a_row_a_reader_and_what_is_there_is_not_made_again(small, tmp_path):

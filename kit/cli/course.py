@@ -8,14 +8,11 @@ from typing import Annotated
 import typer
 
 from kit.cli.options import folder_to_write, say
-from kit.cli.start import notebook_folder
 
 
 def course(
     out: Annotated[Path, typer.Option(help="folder for the pages")] = Path("site"),
-    folder: Annotated[
-        Path | None, typer.Option(help="folder of notebooks [default: notebooks/ here, or of the checkout]")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="folder of notebooks [default: those of the kit]")] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="notebooks whose names begin so (07); several times for several")
     ] = None,
@@ -31,10 +28,11 @@ def course(
     Example:
       kit course --out site --only 00 --only 12
     """
+    from kit.course.copies import shipped_notebooks
     from kit.course.hosting import HOSTING, load_hosting
     from kit.course.site import EXPLORERS, find_notebooks, make_course
 
     folder_to_write(out, ("index.html", EXPLORERS), "course")  # the second: of a course that was stopped
-    place = notebook_folder(folder)
+    place = folder or shipped_notebooks()
     found, hosting = find_notebooks(place, only or ()), load_hosting(place / HOSTING)
     typer.echo(str(make_course(out, found, hosting, jobs=jobs, timeout=timeout, say=say)))

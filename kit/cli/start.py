@@ -49,26 +49,33 @@ def quickstart(
 def lab(
     browser: Annotated[bool, typer.Option(help="open a browser window")] = True,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="port of the server")] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="folder of notebooks [default: notebooks/ here, or of the checkout]")
-    ] = None,
+    folder: Annotated[Path, typer.Option(help="your copies of the notebooks; what you changed stays")] = Path(
+        "kit-course"
+    ),
     more: Annotated[
         list[str] | None, typer.Argument(help="JupyterLab's own options, after --", show_default=False)
     ] = None,
 ) -> None:
-    """Open the notebooks in JupyterLab.
+    """Open the notebooks in JupyterLab, in a folder of your own.
+
+    Copies the notebooks and their checkers there first. A newer kit renews the files that you did not change.
 
     \b
     Examples:
       kit lab --no-browser --port 8899
       kit lab -- --allow-root
     """
+    from kit.course import copy_notebooks
     from kit.types import KitError
 
-    place = notebook_folder(folder)
     if find_spec("jupyterlab") is None:
         raise KitError("kit lab", "JupyterLab (pip install jupyterlab)", "a Python without it")
-    command = [sys.executable, "-m", "jupyterlab", str(place)]
+    outcome = copy_notebooks(folder)
+    for word in ("new", "renewed", "kept"):
+        names = [name for name, result in outcome.items() if result == word]
+        if names:
+            say(f"{folder}: {word}: {', '.join(names) if word != 'new' else f'{len(names)} files'}")
+    command = [sys.executable, "-m", "jupyterlab", str(folder)]
     command += [] if browser else ["--no-browser"]
     command += [] if port is None else ["--port", str(port)]
     command += more or []
@@ -140,18 +147,6 @@ def bench(
     show_table(("ratio", "times", "of what"), [(r.name, f"{r.value:.2f}", r.note) for r in found.ratios])
     typer.echo(f"\nextrapolated to {corpus:,} passages (a plan, not a measurement)")
     show_table(("plan", "value", "unit", "how"), [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in found.plan])
-
-
-def notebook_folder(folder: Path | None) -> Path:
-    """The folder of notebooks that was given, or the one here, or the checkout's."""
-    from kit.types import KitError
-
-    places = [folder] if folder else [Path("notebooks"), Path(__file__).resolve().parents[2] / "notebooks"]
-    for place in places:
-        if place.is_dir():
-            return place
-    given = " and ".join(str(place) for place in places)
-    raise KitError("--folder", "a folder of notebooks (of a checkout of the kit)", f"no folder {given}")
 
 
 def flat(figures: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
-"""The course: what every notebook stands on (`ground`), and its rendered pages (`site`)."""
+"""The course: what a notebook starts from (`load`), copies of the notebooks to work in, and the rendered pages."""
 
-from kit.course.ground import Ground, ground
+from kit.course.copies import copy_notebooks
+from kit.course.load import Course, load_course
 
-__all__ = ["Ground", "ground"]
+__all__ = ["Course", "copy_notebooks", "load_course"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,8 +111,10 @@ def _page(path: Path, done: Executed, titles: Mapping[str, str], hosting: Hostin
         },
         plotly=SHARED,
     )
+    notebook = deepcopy(done.notebook)
+    notebook.cells = [cell for cell in notebook.cells if not {"hosted", "setup"} & set(cell.metadata.get("tags", ()))]
     try:
-        return render_notebook(done.notebook, page)
+        return render_notebook(notebook, page)
     except KitError as error:
         raise KitError(f"{path.name}, {error.where}", error.wanted, error.given) from None
 

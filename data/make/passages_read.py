@@ -1,6 +1,6 @@
 """Readers fine-tuned on few or many passages, each read with few or many: the measured rows that notebook 03 shows.
 
-`python -m kit.course.passages_read` makes data/toy/results/passages_read.json again; a stopped run goes on. Every
+`python data/make/passages_read.py` makes data/toy/results/passages_read.json again; a stopped run goes on. Every
 reader begins as the shipped T5 and sees as many passages a step. Knows nothing of notebooks.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import typer
 
-from kit.course.ground import Ground, ground
+from kit.course import Course, load_course
 from kit.files import read_json, write_json
 from kit.metrics import exact_match
 from kit.reader import FiDReader
@@ -40,13 +40,13 @@ class Sizes:
 
 
 def compare(
-    path: str | Path, *, seeds: Sequence[int] = (0, 1, 2), sizes: Sizes = Sizes(), toy: Ground | None = None
+    path: str | Path, *, seeds: Sequence[int] = (0, 1, 2), sizes: Sizes = Sizes(), toy: Course | None = None
 ) -> list[dict[str, Any]]:
     """A row a reader: `trained_n` (None: not fine-tuned), `seed`, and `em`, {N read: right or wrong by question}.
 
     Rows are kept in `path`, and those that are there are not made again.
     """
-    path, toy = Path(path), toy or ground("toy")
+    path, toy = Path(path), toy or load_course("toy")
     rows: list[dict[str, Any]] = read_json(path, list) if path.exists() else []
     for seed, n in [(seeds[0], None), *((seed, n) for seed in seeds for n in sizes.train_n)]:
         if any((row["seed"], row["trained_n"]) == (seed, n) for row in rows):
@@ -65,7 +65,7 @@ def compare(
     return rows
 
 
-def _trained(toy: Ground, n: int, seed: int, sizes: Sizes) -> FiDReader:
+def _trained(toy: Course, n: int, seed: int, sizes: Sizes) -> FiDReader:
     asked = random.Random(seed).sample(toy.train, min(sizes.taught, len(toy.train)))
     how = Optimisation(sizes.steps, rate=sizes.rate, embedding_rate=4, warm_up=max(1, sizes.steps // 10), seed=seed)
     config = ReaderTraining(how, questions=max(1, sizes.passages // n), n_context=n)
@@ -74,7 +74,7 @@ def _trained(toy: Ground, n: int, seed: int, sizes: Sizes) -> FiDReader:
     return reader
 
 
-def _measured(toy: Ground, reader: FiDReader, sizes: Sizes) -> dict[str, list[int]]:
+def _measured(toy: Course, reader: FiDReader, sizes: Sizes) -> dict[str, list[int]]:
     questions = random.Random(0).sample(toy.test, min(sizes.questions, len(toy.test)))
     table = toy.bm25.retrieve(questions, max(sizes.test_n))
     right = {}
@@ -89,7 +89,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="how many")] = 3,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Train and measure every reader. Example: python -m kit.course.passages_read --seeds 3"""
+    """Train and measure every reader. Example: python data/make/passages_read.py --seeds 3"""
     if threads:
         torch.set_num_threads(threads)
     compare(out, seeds=range(seeds))

@@ -1,7 +1,7 @@
-"""What every notebook stands on: passages, questions, gold passages, a reader, an encoder and BM25, at two scales.
+"""What every notebook starts from: passages, questions, gold passages, a reader, an encoder and BM25, at two scales.
 
-"toy" is made on the spot and needs no file but the kit's own. "full" is Natural Questions over Wikipedia, from files
-that must be there already: nothing of that size is fetched unasked.
+"toy" needs no file but the kit's own. "full" is Natural Questions over Wikipedia, from files on disk: nothing of that
+size is downloaded unasked.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ FULL_READER, FULL_ENCODER = "nq_reader_base", "nq_retriever"
 
 
 @dataclass(frozen=True)
-class Ground:
-    """A corpus with its questions and models; what takes long (`reader`, `encoder`, `bm25`, `gold`) is made when asked.
+class Course:
+    """A corpus with its questions and models; the slow parts (`reader`, `bm25`, ...) are made on first use.
 
-    `gold`: {question id: the passages known to hold its answer}. `world` is the toy's maker, None at full scale.
+    `gold`: {question id: the passages that hold its answer}. `world` is the toy's maker, None at full scale.
     """
 
     scale: str
@@ -49,7 +49,7 @@ class Ground:
 
     def __repr__(self) -> str:
         counts = f"{len(self.train):,} train, {len(self.dev):,} dev and {len(self.test):,} test questions"
-        return f"Ground({self.scale!r}: {len(self.corpus):,} passages, {counts}, device {self.device!r})"
+        return f"Course({self.scale!r}: {len(self.corpus):,} passages, {counts}, device {self.device!r})"
 
     @cached_property
     def gold(self) -> dict[str, set[str]]:
@@ -82,7 +82,7 @@ class Ground:
 
     @cached_property
     def bm25(self) -> BM25:
-        """BM25 of the corpus, loaded from `bm25_folder` where it is there, else built in memory."""
+        """BM25 of the corpus, loaded from `bm25_folder` if it exists, else built in memory."""
         from kit.retrieve import BM25
 
         if self.bm25_folder is not None and self.bm25_folder.exists():
@@ -90,7 +90,7 @@ class Ground:
         return BM25(self.corpus)
 
 
-def ground(
+def load_course(
     scale: str = "toy",
     *,
     seed: int = 0,
@@ -103,15 +103,15 @@ def ground(
     reader: str | Path | None = None,
     encoder: str | Path | None = None,
     device: str | None = None,
-) -> Ground:
-    """The ground of a notebook: `scale` "toy" (from `seed`, with `generated` made-up entities; on the CPU) or "full".
+) -> Course:
+    """The course's data: `scale` "toy" (from `seed`, with `generated` made-up entities; on the CPU) or "full".
 
-    At full scale these are looked for in `folder`, unless they are given: `psgs_w100.tsv`, `train.json`, `dev.json` and
+    At full scale these are looked for in `folder`, unless a path is passed: `psgs_w100.tsv`, `train.json`, `dev.json`,
     `test.json` (or `.jsonl`) in FiD's format, `bm25` (a folder that BM25 saved; optional), and the checkpoints
-    `nq_reader_base` and `nq_retriever`, there or in the cache of `kit data download`. Errors: a `KitError` names the
-    file that is missing and the command that fetches it.
+    `nq_reader_base` and `nq_retriever`, there or in the cache of `kit data download`. Raises `KitError`
+    with the missing file and the command that downloads it.
 
-    >>> toy = ground()
+    >>> toy = load_course()
     >>> toy.device, toy.gold[toy.test[0].id] <= set(toy.corpus)
     ('cpu', True)
     """
@@ -120,30 +120,31 @@ def ground(
     if scale == "toy":
         return _toy(seed, generated, reader, encoder, device or "cpu")
     folder = Path(folder)
-    corpus_path = _found(passages, folder, ("psgs_w100.tsv",), "passages", "wikipedia", ", then unpack the .gz")
-    given = {"train": train, "dev": dev, "test": test}
-    asked = {
-        name: _found(path, folder, (f"{name}.json", f"{name}.jsonl"), "questions", "nq") for name, path in given.items()
+    corpus_path = _existing(passages, folder, ("psgs_w100.tsv",), "passages", "wikipedia", ", then unpack the .gz")
+    splits = {"train": train, "dev": dev, "test": test}
+    paths = {
+        name: _existing(path, folder, (f"{name}.json", f"{name}.jsonl"), "questions", "nq")
+        for name, path in splits.items()
     }
     sources = [checkpoint(name, folder) for name in (reader or FULL_READER, encoder or FULL_ENCODER)]
-    questions = {name: tuple(load_questions(path)) for name, path in asked.items()}
-    return Ground(
+    questions = {name: tuple(load_questions(path)) for name, path in paths.items()}
+    return Course(
         "full",
         load_passages(corpus_path),
         **questions,
         device=device or "auto",
         reader_source=sources[0],
         encoder_source=sources[1],
-        make_gold=lambda: _gold_of_files((asked["dev"], asked["test"])),
+        make_gold=lambda: _gold_of_files((paths["dev"], paths["test"])),
         bm25_folder=folder / "bm25",
     )
 
 
-def _toy(seed: int, generated: int, reader: str | Path | None, encoder: str | Path | None, device: str) -> Ground:
+def _toy(seed: int, generated: int, reader: str | Path | None, encoder: str | Path | None, device: str) -> Course:
     from kit.toy import DATA, build_world
 
     world = build_world(seed, generated=generated)
-    return Ground(
+    return Course(
         "toy",
         Corpus(world.passages.values()),
         **world.questions,
@@ -155,22 +156,22 @@ def _toy(seed: int, generated: int, reader: str | Path | None, encoder: str | Pa
     )
 
 
-def _found(
-    given: str | Path | None, folder: Path, names: tuple[str, ...], what: str, data: str, then: str = ""
+def _existing(
+    choice: str | Path | None, folder: Path, names: tuple[str, ...], what: str, data: str, then: str = ""
 ) -> Path:
-    """The first of `names` in `folder` that exists, or the path that was given; `data` is what can be downloaded."""
-    paths = [Path(given)] if given is not None else [folder / name for name in names]
+    """The first of `names` in `folder` that exists, or the caller's choice; `data` is what can be downloaded."""
+    paths = [Path(choice)] if choice is not None else [folder / name for name in names]
     for path in paths:
         if path.exists():
             return path
-    advice = "" if given is not None else f" (run `kit data download {data} --out {folder.resolve()}`{then})"
+    advice = "" if choice is not None else f" (run `kit data download {data} --out {folder.resolve()}`{then})"
     raise KitError(str(paths[0]), f"a file of {what}{advice}", "no such file")
 
 
 def checkpoint(name: str | Path, folder: str | Path = "data/full") -> str | Path:
     """Where a checkpoint is: a path that exists, in `folder`, in the cache of `kit data download`; else a hub's name.
 
-    A released archive that is nowhere is a `KitError`, and not the start of a download of gigabytes.
+    Raises `KitError` for a released archive that is in none of them: it would be a download of gigabytes.
     """
     cache = Path(os.environ.get("KIT_CACHE") or Path.home() / ".cache" / "kit")
     for path in (Path(name), Path(folder) / name, cache / name):
@@ -184,7 +185,7 @@ def checkpoint(name: str | Path, folder: str | Path = "data/full") -> str | Path
 
 
 def _gold_of_files(paths: tuple[Path, ...]) -> dict[str, set[str]]:
-    """Of each question's own passages in the files, those that hold an answer; a file without any is a `KitError`."""
+    """Of each question's own passages in the files, those that hold an answer. Raises `KitError` if a file has none."""
     gold: dict[str, set[str]] = {}
     for path in paths:
         read = 0
@@ -193,6 +194,6 @@ def _gold_of_files(paths: tuple[Path, ...]) -> dict[str, set[str]]:
             read += len(passages)
         if not read:
             files = path, path.with_name("psgs_w100.tsv"), path.with_suffix(".json")
-            made = "kit retriever search {} --bm25 {} --out {}".format(*files)
-            raise KitError(str(path), f"questions with passages, to tell gold ones (run `{made}`)", "questions alone")
+            command = "kit retriever search {} --bm25 {} --out {}".format(*files)
+            raise KitError(str(path), f"questions with passages (run `{command}`)", "questions alone")
     return gold

@@ -1,6 +1,6 @@
 """One student, one teacher's scores, different losses: the measured rows that notebook 07 shows.
 
-`python -m kit.course.loss_comparison` makes data/toy/results/losses.json again; a stopped run goes on. Every condition
+`python data/make/loss_comparison.py` makes data/toy/results/losses.json again; a stopped run goes on. Every condition
 begins with the same student and sees the same batches. Where it has several rates, the first seed is trained at each,
 and the others at the one with the best recall on the dev questions. Knows nothing of notebooks.
 """
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import typer
 
-from kit.course.ground import Ground, ground
+from kit.course import Course, load_course
 from kit.encoder import DualEncoder
 from kit.files import read_json, write_json
 from kit.index import build_index
@@ -96,11 +96,11 @@ def compare(
     names: Sequence[str] = tuple(CONDITIONS),
     seeds: Sequence[int] = (0, 1, 2),
     sizes: Sizes = Sizes(),
-    toy: Ground | None = None,
+    toy: Course | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of all runs; they and the teachers' scores are kept in `folder`, and what is there is not made again."""
     folder = Path(folder)
-    toy = toy or ground("toy")
+    toy = toy or load_course("toy")
     rows: dict[str, dict[str, Any]] = {}
     path = folder / "rows.json"
     if path.exists():
@@ -123,7 +123,7 @@ def compare(
     return list(rows.values())
 
 
-def _scores(folder: Path, toy: Ground, noise: float, sizes: Sizes) -> ScoreTable:
+def _scores(folder: Path, toy: Course, noise: float, sizes: Sizes) -> ScoreTable:
     path = folder / f"scores-{noise}.parquet"
     if not path.exists():
         asked = toy.train[: sizes.questions]
@@ -133,7 +133,7 @@ def _scores(folder: Path, toy: Ground, noise: float, sizes: Sizes) -> ScoreTable
     return ScoreTable.load(path)
 
 
-def _run(toy: Ground, condition: Condition, scores: ScoreTable, seed: int, rate: float, sizes: Sizes) -> dict[str, Any]:
+def _run(toy: Course, condition: Condition, scores: ScoreTable, seed: int, rate: float, sizes: Sizes) -> dict[str, Any]:
     """One training and what came of it. `first`: how often the teacher's best passage holds the answer."""
     asked = toy.train[: sizes.questions]
     first = answer_recall(scores, asked, toy.corpus, [1])[1]
@@ -154,12 +154,12 @@ def _run(toy: Ground, condition: Condition, scores: ScoreTable, seed: int, rate:
     }  # fmt: skip
 
 
-def _dense(toy: Ground, encoder: DualEncoder) -> DenseRetriever:
+def _dense(toy: Course, encoder: DualEncoder) -> DenseRetriever:
     vectors = encoder.encode_passages(toy.corpus.values(), batch_size=256)
     return DenseRetriever(encoder, build_index(list(toy.corpus), vectors))
 
 
-def _measured(toy: Ground, retriever: BM25 | DenseRetriever, sizes: Sizes) -> dict[str, Any]:
+def _measured(toy: Course, retriever: BM25 | DenseRetriever, sizes: Sizes) -> dict[str, Any]:
     """Answer recall on test ("recall") and dev questions, and how far a question's retrieved scores are apart."""
     found: dict[str, Any] = {}
     for name, questions in (("dev", toy.dev[: sizes.test]), ("recall", toy.test[: sizes.test])):
@@ -167,22 +167,6 @@ def _measured(toy: Ground, retriever: BM25 | DenseRetriever, sizes: Sizes) -> di
         found[name] = {str(k): value for k, value in answer_recall(table, questions, toy.corpus, KS).items()}
         found["spread"] = float(np.nanmean(np.nanstd(table.values, axis=1)))
     return found
-
-
-def kept_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows at each condition's better rate: that with the highest dev recall at 5 in the first seed.
-
-    >>> row = {"condition": "kl", "seed": 0, "rate": 1e-3, "dev": {"5": 0.7}}
-    >>> kept_rows([row, {**row, "rate": 3e-4, "dev": {"5": 0.8}}, {**row, "seed": 1, "rate": 3e-4}])[0]["rate"]
-    0.0003
-    """
-    kept = []
-    for name in dict.fromkeys(row["condition"] for row in rows):
-        mine = [row for row in rows if row["condition"] == name]
-        first = [row for row in mine if row["seed"] == mine[0]["seed"]]
-        best = max(first, key=lambda row: row["dev"]["5"])["rate"]
-        kept += [row for row in mine if row["rate"] == best]
-    return kept
 
 
 def main(
@@ -193,7 +177,7 @@ def main(
     seeds: Annotated[int, typer.Option(help="how many")] = 3,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Train and measure every condition. Example: python -m kit.course.loss_comparison --seeds 3"""
+    """Train and measure every condition. Example: python data/make/loss_comparison.py --seeds 3"""
     if threads:
         torch.set_num_threads(threads)
     rows = compare(folder, seeds=range(seeds))
