@@ -1,7 +1,14 @@
-"""The folder of files that come with the kit: the toy's facts, sentences, models and results."""
+"""What comes with the kit: the folder of the toy's facts, sentences, models and results; the template of a report."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-_INSTALLED = _PACKAGE / "_data" / "toy"  # in a wheel; a checkout has them in data/
-DATA = _INSTALLED if _INSTALLED.exists() else _PACKAGE.parent / "data" / "toy"
+
+
+def _place(installed: str, checkout: str) -> Path:
+    """The folder in an installed wheel, or in a checkout."""
+    return inside if (inside := _PACKAGE / installed).exists() else _PACKAGE.parent / checkout
+
+
+DATA = _place("_data/toy", "data/toy")
+REPORT_TEMPLATE = _place("_notebooks", "notebooks") / "templates" / "report.ipynb"

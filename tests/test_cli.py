@@ -354,10 +354,12 @@ def test_data_download_lists_and_refuses(place):
 def test_quickstart(place, monkeypatch):
     asked = {}
 
-    def run_quickstart(folder, *, seed, say, progress):
+    def run_quickstart(folder, *, seed, log, progress):
         print("a library that prints")
         asked.update(folder=str(folder), seed=seed)
-        say("reading")
+        log("reading")
+        (folder / "report.html").parent.mkdir(parents=True, exist_ok=True)
+        (folder / "report.html").touch()
         return FIGURES
 
     monkeypatch.setattr("kit.quickstart.run_quickstart", run_quickstart)

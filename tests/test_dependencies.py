@@ -43,7 +43,7 @@ def imported(paths: list[Path], own: set[str]) -> dict[str, str]:
     return {distributions.get(name, [name])[0].lower().replace("_", "-"): place for name, place in found.items()}
 
 
-EXTRA_OF_ROOM = {room: ["course"] for room in ("pages", "course", "report")} | {"plots": ["widgets"], "widgets": ["widgets"]}
+EXTRA_OF_ROOM = {room: ["course"] for room in ("pages", "course")} | {"plots": ["widgets"], "widgets": ["widgets"]}
 ROOMS = sorted({path.relative_to(ROOT / "kit").parts[0] for path in (ROOT / "kit").rglob("*.py")})
 
 

@@ -26,7 +26,6 @@ LAYERS = [
     ["doctor", "bench"],
     ["plots"],
     ["pages"],
-    ["report"],
     ["quickstart"],
     ["widgets"],
     ["course"],

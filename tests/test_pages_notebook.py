@@ -76,7 +76,7 @@ def test_a_figure_is_drawn_by_plotly_which_a_page_holds_once():
 def test_solutions_are_folded_and_inputs_can_be_hidden():
     assert shown(tags=["solution"]).startswith("<details><summary>A solution</summary>")
     hidden = shown(result(text_html="<b>only this</b>"), tags=["hide-input"])
-    assert hidden == '<div class="out"><b>only this</b></div>'
+    assert hidden == '<div class="out alone"><b>only this</b></div>'
 
 
 def test_an_explorer_is_shown_and_linked_by_its_name():

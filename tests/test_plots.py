@@ -49,9 +49,9 @@ def test_layer_head_map_keeps_rows_as_layers_and_writes_only_into_small_maps():
 def test_distributions_are_shares_of_each_kind():
     scores = np.array([[3.0, 0.0, 0.5], [4.0, NAN, 1.0]])
     gold = np.array([[True, False, False], [True, False, False]])
-    others, told = plots.score_distributions({"teacher": scores}, gold).data
-    assert told.name == "★ gold passages" and told.fillpattern.shape == "/" and others.line.dash == "dot"
-    assert sum(others.y) == pytest.approx(1) and sum(told.y) == pytest.approx(1)
+    others, golds = plots.score_distributions({"teacher": scores}, gold).data
+    assert golds.name == "★ gold passages" and golds.fillpattern.shape == "/" and others.line.dash == "dot"
+    assert sum(others.y) == pytest.approx(1) and sum(golds.y) == pytest.approx(1)
     edges, heights = np.array(others.x[1:]), np.array(others.y[1:-1])
     assert heights[np.searchsorted(edges, 0.5, side="right") - 1] == pytest.approx(1 / 3)  # the NaN is left out
     assert len(edges) == len(heights) + 1 and edges[0] == 0.0 and edges[-1] == 4.0
@@ -84,6 +84,29 @@ def test_evidence_and_exact_match_bars():
     assert figure.layout.shapes[0].y0 == 0.8
     figure = plots.exact_match_bars({"all": 0.5, "none": None, "real": 1.0})
     assert list(figure.data[0].y) == [0, 2] and figure.layout.yaxis.ticktext == ("all", "none", "real")
+    assert [text.strip() for text in figure.data[1].text] == ["50.0%", "100.0%"]
+
+
+def test_intervals_are_drawn_from_their_lower_to_their_upper_bound():
+    bars = plots.evidence_bars({"all": 0.8, "few": 0.5}, {"few": (0.25, 0.625), "all": (0.75, 1.0)}).data[0]
+    assert list(bars.error_y.array) == pytest.approx([0.2, 0.125])
+    assert list(bars.error_y.arrayminus) == pytest.approx([0.05, 0.25])
+    bars, texts = plots.exact_match_bars({"all": 0.5, "none": None}, {"all": (0.25, 1.0)}).data
+    assert bars.error_x.array == (0.5,) and texts.x == (1.0,)
+    assert plots.evidence_bars({"all": 0.8}).data[0].error_y.array is None
+
+
+def test_a_training_curve_of_means_keeps_the_values_faint():
+    rows = [{"step": step, "loss": value} for step, value in enumerate((4.0, 2.0, 0.0))]
+    mean, values = plots.training_curve(rows, ["loss"], window=2).data
+    assert mean.y == (4.0, 3.0, 1.0) and values.y == (4.0, 2.0, 0.0)
+    assert values.line.color.startswith("rgba(") and values.line.width < mean.line.width
+
+
+def test_shares_are_written_as_percentages():
+    figure = plots.passage_bars([0.915, 1e-15], ["a", "b"], [True, False], percent=True)
+    assert [trace.text for trace in figure.data] == [("91.5%",), ("0.0%",)]
+    assert figure.layout.xaxis.tickformat == ".0%"
 
 
 def test_training_curve_has_a_line_a_run_and_a_panel_a_figure():
@@ -138,6 +161,11 @@ def test_shading_is_the_square_root_of_the_share_and_escapes():
     assert spans(plots.token_shading(["a"], [0.1], maximum=0.4))[0][1] == "0.50"  # on another passage's scale
 
 
+def test_framed_tokens_stand_in_an_element_of_their_own():
+    html = plots.token_shading(["▁a", "▁29", "1"], [0.1, 0.5, 0.0], framed=[1, 2])
+    assert re.findall(r"<b><span[^>]*>(.*?)</span></b>", html) == ["29", "1"]
+
+
 def test_shading_marks_the_three_highest_and_takes_zeros():
     found = spans(plots.token_shading(list("abcde"), [0.5, 0.1, 0.2, 0.3, 0.4]))
     assert [text for names, _, _, text in found if "top" in names] == ["a", "d", "e"]
@@ -182,6 +210,8 @@ def test_contrast_by_hand():
         (lambda: plots.score_distributions({"t": [NAN]}, [True]), "'t': wanted at least one score, given none"),
         (lambda: plots.recall_curves({}), "recall_curves: wanted at least one share, given none"),
         (lambda: plots.evidence_bars({"all": 80.0}), "evidence_bars, 'all': wanted a share from 0 to 1, given 80.0"),
+        (lambda: plots.evidence_bars({"all": 0.5}, {"all": (0.6, 0.7)}), "wanted an interval around 0.5, given (0.6"),
+        (lambda: plots.training_curve([{"step": 1, "loss": 1}], ["loss"], window=0), "wanted a window of at least 1"),
         (lambda: plots.exact_match_bars({"all": math.nan}), "wanted a share from 0 to 1, given nan"),
         (lambda: plots.training_curve([{"step": 1}], ["loss"]), "wanted rows with 'loss', given ['step']"),
         (lambda: plots.rank_changes([1.0], [NAN], ["a"], [True]), "rank_changes, 'after': wanted a score for every"),

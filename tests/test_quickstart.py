@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from html import unescape
 
+import nbformat
 import numpy as np
 import pandas
 import pytest
 
 from kit.data import load_passages, load_questions
+from kit.files import read_json, write_json
 from kit.metrics import answer_recall, exact_match
-from kit.quickstart import run_quickstart
-from kit.quickstart.run import gold_on_top
+from kit.pages.execute import execute_notebook
+from kit.pages.notebook import Page, render_notebook
+from kit.quickstart import run_quickstart, write_report
+from kit.quickstart.measures import gold_on_top
 from kit.quickstart.run_folder import RunFolder
 from kit.rounds import Plan
 from kit.train import Distillation, Optimisation, ReaderTraining
@@ -29,7 +35,7 @@ PLAN = Plan(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, world):
     folder = tmp_path_factory.mktemp("quickstart")
-    return folder, run_quickstart(folder, plan=PLAN, world=world, say=lambda line: None, progress=False)
+    return folder, run_quickstart(folder, plan=PLAN, world=world, log=lambda line: None, progress=False)
 
 
 def test_the_figures_can_be_computed_again_from_the_files(run, world):
@@ -59,27 +65,102 @@ def test_the_shipped_reader_reads_and_does_not_remember(run):
     assert reader["em"]["counterfactual"] > 0.5 and reader["em_closed_book"] < 0.1
 
 
-def test_the_story_and_distributions_hold_together(run, world):
+def test_the_worked_example_and_distributions_hold_together(run, world):
     folder, _ = run
-    story = json.loads((folder / "story.json").read_text())
-    for passage in story["passages"]:
+    example = read_json(folder / "worked_example.json")
+    for passage in example["passages"]:
         assert len(passage["tokens"]) == len(passage["probabilities"]) == len(passage["logits"])
-        assert passage["attention"] == pytest.approx(np.mean(passage["logits"]), abs=1e-3)
-    assert sum(sum(passage["probabilities"]) for passage in story["passages"]) == pytest.approx(1, abs=1e-3)
+        assert passage["score"] == pytest.approx(np.mean(passage["logits"]), abs=1e-3)
+        assert passage["share"] == pytest.approx(sum(passage["probabilities"]))
+        framed = "".join(passage["tokens"][place] for place in passage["answer"]).replace("▁", " ").split()
+        assert set(framed) <= set(example["prediction"].split())
+    assert sum(passage["share"] for passage in example["passages"]) == pytest.approx(1, abs=1e-3)
+    assert any(passage["answer"] for passage in example["passages"])
     frame = pandas.read_parquet(folder / "distributions.parquet")
     first = frame.iloc[0]
     assert first.gold == (first.passage_id in world.gold[first.question_id])
+    scores = ScoreTable.load(folder / "round-0" / "test.scores.parquet").select([first.question_id])
+    assert first.teacher == scores.values[0, scores.passages_of(first.question_id).index(first.passage_id)]
     assert frame[["teacher", "before", "after"]].notna().all().all()
 
 
-def test_a_finished_run_is_begun_anew_beside_a_thesis(run, world):
+def test_intervals_hold_their_means(run):
+    _, figures = run
+    for means, bounds in (
+        (figures["evidence"], figures["evidence_intervals"]),
+        (figures["reader"]["em"], figures["reader"]["em_intervals"]),
+    ):
+        assert means.keys() == bounds.keys()
+        assert all(low <= means[name] <= high and 0 <= low <= high <= 1 for name, (low, high) in bounds.items())
+
+
+def text_of(html):
+    without = re.sub(r"<script.*?</script>|<style.*?</style>", "", html, flags=re.S)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", without)))
+
+
+def test_the_report_is_one_page_that_says_what_was_measured(run):
     folder, figures = run
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert len(html) < 1_000_000 and html.count('<figure class="kit-plot">') == 10
+    assert not re.search(r"<script[^>]*\ssrc|<link|@import|url\(", html) and "default-src 'none'" in html
+    text, example = text_of(html), read_json(folder / "worked_example.json")
+    for number in (figures["reader"]["em"]["all"], figures["evidence"]["bm25"], figures["rounds"][-1]["recall"]["20"]):
+        assert f"{number:.1%}" in text
+    assert f"{figures['corpus']['passages']:,} passages" in text and example["question"] in text
+    most = max(example["passages"], key=lambda passage: passage["share"])
+    place = 1 + example["passages"].index(most)
+    assert f"The reader looks most at passage {place}, which has {most['share']:.1%} of the attention" in text
+    parts = ("Retrieved from the whole corpus", "What the reader reads", "Where the reader looks", "What the student learns")
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def small_run(run, tmp_path):
+    """A copy of the run's files that the report reads, without the report."""
+    for name in ("figures.json", "worked_example.json", "passages.json", "training.json", "distributions.parquet"):
+        shutil.copy(run[0] / name, tmp_path)
+    return tmp_path
+
+
+def test_the_notebook_of_a_report_is_run_again_in_its_folder_and_escapes_what_it_reads(run, tmp_path):
+    nasty = "</script><b>Île & 'co'</b>"
+    folder = small_run(run, tmp_path)
+    example = read_json(folder / "worked_example.json")
+    example |= {"question": nasty, "prediction": nasty, "answers": [nasty]}
+    for passage in example["passages"]:
+        passage |= {"title": nasty, "text": nasty, "tokens": [nasty] * len(passage["tokens"]), "gold": False}
+    write_json(folder / "worked_example.json", example)
+    write_json(
+        folder / "passages.json", [{"title": nasty, "text": nasty, "questions": [{"text": nasty, "answer": "a"}]}]
+    )
+    shutil.copy(run[0] / "report.ipynb", folder)
+    done = execute_notebook(folder / "report.ipynb")
+    html = render_notebook(done.notebook, Page(nasty))
+    assert "<b>Île" not in html and "</script><b" not in html
+    assert "None of these passages is gold" in text_of(html) and "(right by exact match)" in text_of(html)
+    assert len(nbformat.writes(done.notebook)) < 300_000
+
+
+def test_a_report_names_what_a_run_lacks(run, tmp_path):
+    folder = small_run(run, tmp_path)
+    (folder / "training.json").unlink()
+    with pytest.raises(KitError, match=r"report\.ipynb, cell r02: .*training\.json"):
+        write_report(folder)
+    assert not (folder / "report.html").exists() and not (folder / "report.ipynb").exists()
+
+
+def test_a_finished_run_is_begun_anew_beside_a_thesis_and_without_what_reports_need(run, world, monkeypatch):
+    folder, figures = run
+    monkeypatch.setattr("kit.quickstart.report.NEEDS", ("no_such_package",))
+    lines = []
     (folder / "thesis").mkdir()
     for name in ("thesis.tex", "thesis/figures.json"):
         (folder / name).write_text("years of work")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    again = run_quickstart(folder, plan=PLAN, world=world, say=lambda line: None, progress=False)
-    assert again["rounds"] == figures["rounds"]
+    again = run_quickstart(folder, plan=PLAN, world=world, log=lines.append, progress=False)
+    assert again["rounds"] == figures["rounds"] and again["evidence"] == figures["evidence"]
+    assert not (folder / "report.html").exists() and "pip install 'kit[course]'" in lines[-1]
     kept = {path.relative_to(folder).as_posix() for path, time in before.items() if path.stat().st_mtime_ns == time}
     assert kept == {"thesis.tex", "thesis/figures.json"}
 

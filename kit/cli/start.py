@@ -34,16 +34,18 @@ def quickstart(
     Example:
       kit quickstart --folder runs/quickstart
     """
-    from kit.quickstart import REPORT, run_quickstart
+    from kit.quickstart import run_quickstart
 
     with redirect_stdout(sys.stderr):  # nothing but the result on stdout
-        figures = run_quickstart(folder, seed=seed, say=say, progress=sys.stderr.isatty())
-    report = folder / REPORT
+        figures = run_quickstart(folder, seed=seed, log=say, progress=sys.stderr.isatty())
+    page = folder / "report.html"
+    report = {"report": str(page)} if page.exists() else {}
     if as_json:
-        typer.echo(json.dumps(without_nan(figures) | {"report": str(report)}))
+        typer.echo(json.dumps(without_nan(figures) | report))
         return
     show_table(("figure", "value"), flat(figures))
-    typer.echo(f"\nreport: {report}")
+    if report:
+        typer.echo(f"\nreport: {page}")
 
 
 def lab(

@@ -98,7 +98,8 @@ def figure_table(figure: Any) -> str:
     content = _unpacked(_content(figure))
     layout, panels = content.get("layout", {}), {}
     for trace in content.get("data", []):
-        panels.setdefault((trace.get("xaxis", "x"), trace.get("yaxis", "y")), []).append(trace)
+        if trace.get("mode") != "text":  # words beside a mark, not a mark
+            panels.setdefault((trace.get("xaxis", "x"), trace.get("yaxis", "y")), []).append(trace)
     notes = [note.get("text", "") for note in layout.get("annotations", ())]
     titles = notes if len(notes) == len(panels) else [""] * len(panels)
     pairs = zip(panels.items(), titles, strict=True)

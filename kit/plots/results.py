@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from kit.plots.style import BLUE, DASHES, GREEN, SERIES, SYMBOLS, as_shares, empty_figure, nth, panels, short
+from kit.plots.style import (
+    BLUE,
+    DASHES,
+    GREEN,
+    SERIES,
+    SYMBOLS,
+    as_shares,
+    empty_figure,
+    error_bars,
+    faint,
+    nth,
+    panels,
+    short,
+)
 from kit.types import KitError
 
 LINES = ("solid", *DASHES[2:])  # of training runs
@@ -47,10 +60,10 @@ def recall_curves(recall: Mapping[str, Mapping[Any, float]]) -> go.Figure:
     return figure.update_yaxes(tickformat=".0%", title_text="recall at k", range=[max(-0.06, floor), 1.06])
 
 
-def evidence_bars(em: Mapping[str, float]) -> go.Figure:
+def evidence_bars(em: Mapping[str, float], intervals: Mapping[str, Sequence[float]] | None = None) -> go.Figure:
     """Exact match by the evidence that was read: `{name: share}`; the first, with all evidence, is drawn as a line too.
 
-    Values stand below the bars, where the line does not cross them.
+    Values stand below the bars, where the line does not cross them. `intervals`: `{name: (lower, upper bound)}`.
 
     >>> evidence_bars({"all": 0.8, "attention": 0.75, "random": 0.4}).data[0].y
     (0.8, 0.75, 0.4)
@@ -60,6 +73,7 @@ def evidence_bars(em: Mapping[str, float]) -> go.Figure:
     figure.add_bar(
         x=list(range(len(shares))), y=list(shares.values()), width=0.6, showlegend=False,
         marker={"color": [GREEN, *[BLUE] * (len(shares) - 1)]}, hovertemplate="%{y:.1%}<extra></extra>",
+        error_y=error_bars("evidence_bars", shares, intervals),
     )  # fmt: skip
     figure.add_hline(y=next(iter(shares.values())), line={"color": GREEN, "dash": "dash", "width": 1.5})
     figure.update_xaxes(
@@ -69,19 +83,27 @@ def evidence_bars(em: Mapping[str, float]) -> go.Figure:
     return figure.update_yaxes(tickformat=".0%", title_text="exact match", range=[0, 1.03])
 
 
-def exact_match_bars(em: Mapping[str, float | None]) -> go.Figure:
+def exact_match_bars(
+    em: Mapping[str, float | None], intervals: Mapping[str, Sequence[float]] | None = None
+) -> go.Figure:
     """Exact match by kind of question: `{kind: share}`, first on top; None: no such question, no bar.
 
-    >>> exact_match_bars({"all": 0.8, "real": 0.9, "made": None}).data[0].text
-    ('80.0%', '90.0%')
+    `intervals`: `{kind: (lower, upper bound)}`, drawn as a line through the end of each bar.
+
+    >>> exact_match_bars({"all": 0.8, "real": 0.9, "made": None}).data[0].x
+    (0.8, 0.9)
     """
     shares = as_shares("exact_match_bars", {name: value for name, value in em.items() if value is not None})
     names = list(em)
     figure = empty_figure(height=80 + 34 * len(names))
     figure.add_bar(
         y=[names.index(name) for name in shares], x=list(shares.values()), orientation="h", marker={"color": BLUE},
-        text=[f"{value:.1%}" for value in shares.values()], textposition="outside", cliponaxis=False, width=0.7,
-        showlegend=False, hoverinfo="skip",
+        width=0.7, showlegend=False, hoverinfo="skip", error_x=error_bars("exact_match_bars", shares, intervals),
+    )  # fmt: skip
+    figure.add_scatter(
+        y=[names.index(name) for name in shares], mode="text", text=[f" {value:.1%}" for value in shares.values()],
+        x=[intervals[name][1] if intervals else value for name, value in shares.items()], cliponaxis=False,
+        textposition="middle right", showlegend=False, hoverinfo="skip",
     )  # fmt: skip
     figure.update_xaxes(tickformat=".0%", title_text="exact match", range=[0, 1.14], tickvals=[0, 0.25, 0.5, 0.75, 1])
     figure.update_yaxes(
@@ -91,26 +113,35 @@ def exact_match_bars(em: Mapping[str, float | None]) -> go.Figure:
     return figure
 
 
-def training_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> go.Figure:
+def training_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, window: int = 1) -> go.Figure:
     """How figures went while training: rows with `step` and the figures `names`, one panel a name.
 
-    A row may have a `run`: each run is a line. A row without a figure is left out of that figure's panel.
+    A row may have a `run`: each run is a line. A row without a figure is left out of that figure's panel. With a
+    `window` of several rows the line is the mean of as many up to each step, and the values themselves are faint.
 
     >>> training_curve([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.5}], ["loss"]).data[0].y
     (2.0, 1.5)
     """
+    if window < 1:
+        raise KitError("training_curve", "a window of at least 1", window)
     runs = list(dict.fromkeys(str(row.get("run", "")) for row in rows))
     figure = panels(list(names), height=200)
     for panel, name in enumerate(names, start=1):
         if not any(name in row for row in rows):
             raise KitError("training_curve", f"rows with {name!r}", sorted({key for row in rows for key in row}))
         for number, run in enumerate(runs):
-            told = [row for row in rows if str(row.get("run", "")) == run and row.get(name) is not None]
+            kept = [row for row in rows if str(row.get("run", "")) == run and row.get(name) is not None]
+            steps, values = [row["step"] for row in kept], [row[name] for row in kept]
+            means = [float(np.mean(values[max(0, end - window) : end])) for end in range(1, len(values) + 1)]
+            shared = {"x": steps, "mode": "lines", "legendgroup": run}
+            line = {"color": nth(SERIES, number), "dash": nth(LINES, number), "width": 1.8}
             figure.add_scatter(
-                x=[row["step"] for row in told], y=[row[name] for row in told], mode="lines", name=escape(run),
-                legendgroup=run, showlegend=panel == 1 and len(runs) > 1, row=panel, col=1,
-                line={"color": nth(SERIES, number), "dash": nth(LINES, number), "width": 1.8},
-                hovertemplate="step %{x}: %{y:.4g}<extra>" + escape(run) + "</extra>",
+                y=values if window == 1 else means, name=escape(run), line=line, row=panel, col=1,
+                showlegend=panel == 1 and len(runs) > 1,
+                hovertemplate="step %{x}: %{y:.4g}<extra>" + escape(run) + "</extra>", **shared,
             )  # fmt: skip
+            if window > 1:
+                thin = {"color": faint(nth(SERIES, number)), "width": 1}
+                figure.add_scatter(y=values, line=thin, showlegend=False, hoverinfo="skip", row=panel, col=1, **shared)
     figure.update_xaxes(title_text="step", row=len(names), col=1)
     return figure

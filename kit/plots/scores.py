@@ -20,12 +20,14 @@ BINS = 30
 
 
 def passage_bars(
-    scores: ArrayLike, labels: Sequence[str], gold: ArrayLike, *, name: str = "score", from_lowest: bool = False
-) -> go.Figure:
+    scores: ArrayLike, labels: Sequence[str], gold: ArrayLike, *, name: str = "score", from_lowest: bool = False,
+    percent: bool = False,
+) -> go.Figure:  # fmt: skip
     """One horizontal bar a passage, first on top: scores (k,), labels (k), gold (k,) bool.
 
     Gold passages are striped and have a star. Bars begin at 0, or at the lowest score with `from_lowest`: right for
-    logits, of which only differences mean something. A NaN is a passage without a score: no bar.
+    logits, of which only differences mean something. With `percent` the scores are shares, written as percentages. A
+    NaN is a passage without a score: no bar.
 
     >>> [len(trace.y) for trace in passage_bars([3.0, 1.0, 2.0], ["a", "b", "c"], [True, False, False]).data]
     [1, 2]
@@ -34,19 +36,20 @@ def passage_bars(
     marked = as_array("passage_bars", "gold", gold, (len(labels),)).astype(bool)
     known = values[np.isfinite(values)]
     base = float(known.min()) if from_lowest and len(known) else 0.0
-    figure = empty_figure(height=90 + 30 * len(labels))
+    figure, texts = empty_figure(height=90 + 30 * len(labels)), [f"{v:.1%}" if percent else written(v) for v in values]
     for is_gold, title in ((True, "★ gold passage"), (False, "other passage")):
         rows = np.flatnonzero((marked == is_gold) & np.isfinite(values))
         figure.add_bar(
             y=rows, x=values[rows] - base, base=base, orientation="h", name=title, width=0.72,
             marker={"color": GOLD, "pattern": STRIPES} if is_gold else {"color": OTHER},
-            text=[written(value) for value in values[rows]], textposition="outside", cliponaxis=False,
-            customdata=[[escape(labels[row]), written(values[row])] for row in rows],
+            text=[texts[row] for row in rows], textposition="outside", cliponaxis=False,
+            customdata=[[escape(labels[row]), texts[row]] for row in rows],
             hovertemplate="%{customdata[0]}<br>" + escape(name) + " %{customdata[1]}<extra></extra>",
         )  # fmt: skip
     low, high = (min(base, known.min()), max(base, known.max())) if len(known) else (0.0, 1.0)
     room = 0.18 * ((high - low) or 1.0)
     figure.update_xaxes(title_text=escape(name), range=[low - room * bool(low < base), high + room * bool(high > base)])
+    figure.update_xaxes(tickformat=".0%" if percent else None)
     figure.update_yaxes(
         tickvals=list(range(len(labels))), range=[len(labels) - 0.4, -0.6], showgrid=False,
         ticktext=[("★ " if star else "") + short(label) for label, star in zip(labels, marked, strict=True)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 
 from kit.types import KitError
@@ -16,6 +16,7 @@ _NO_SPACE_BEFORE = frozenset(".,:;!?)]}%'’")
 _STYLE = (
     "<style>.kit-tokens{line-height:2;overflow-wrap:anywhere}"
     ".kit-tokens span{border-radius:.2em;padding:.1em .12em}"
+    ".kit-tokens b{font-weight:inherit;outline:2px solid;outline-offset:1px;border-radius:.2em}"
     ".kit-tokens .on{color:#000}.kit-tokens .top{font-weight:700;text-decoration:underline}"
     "@media(prefers-color-scheme:dark){.kit-tokens .pale{color:#fff}}"
     "[data-jp-theme-light=true] .kit-tokens .pale{color:#000}"
@@ -26,14 +27,16 @@ _STYLE = (
 
 
 def token_shading(
-    tokens: Sequence[str], scores: Sequence[float], *, maximum: float | None = None, legend: bool = True
-) -> str:
+    tokens: Sequence[str], scores: Sequence[float], *, maximum: float | None = None, legend: bool = True,
+    framed: Collection[int] = (),
+) -> str:  # fmt: skip
     """HTML of the tokens (t), each shaded by its score (t): from none at 0 to full at `maximum`.
 
     Strength is the square root of score / maximum, so that small scores are seen; `maximum` is the highest score
     unless given (give it, to compare two passages on one scale). Scores are at least 0 (attention probabilities); a NaN
     is a token without a score. `▁` begins a word and `##` goes on with one; where tokens have neither, each is a word.
-    The three highest are bold and underlined, every token's score is its tooltip, and all text is escaped.
+    The three highest are bold and underlined, tokens whose numbers are in `framed` have a frame, every token's score is
+    its tooltip, and all text is escaped.
 
     >>> token_shading(["<b>"], [0.5], legend=False).split("</style>")[1]
     '<span class="on top" style="background:rgba(230,159,0,1.00)" title="0.5">&lt;b&gt;</span></div>'
@@ -52,7 +55,8 @@ def token_shading(
     for place, (token, value) in enumerate(zip(tokens, values, strict=True)):
         if place and _begins_word(token, pieces):
             parts.append(" ")
-        parts.append(_span(token, value, top, value >= least))
+        span = _span(token, value, top, value >= least)
+        parts.append(f"<b>{span}</b>" if place in framed else span)
     return f'<div class="kit-tokens">{_STYLE}{"".join(parts)}{_legend(top) if legend else ""}</div>'
 
 

@@ -77,6 +77,20 @@ def as_shares(where: str, em: Mapping[str, float]) -> dict[str, float]:
     return dict(em)
 
 
+def error_bars(
+    where: str, shares: Mapping[str, float], intervals: Mapping[str, Sequence[float]] | None
+) -> dict[str, object] | None:
+    """plotly's error bars from lower and upper bounds, in the order of `shares`; None if there are none."""
+    if intervals is None:
+        return None
+    for name, value in shares.items():
+        if name not in intervals or not intervals[name][0] <= value <= intervals[name][1]:
+            raise KitError(f"{where}, {name!r}", f"an interval around {value}", intervals.get(name))
+    above = [intervals[name][1] - value for name, value in shares.items()]
+    below = [value - intervals[name][0] for name, value in shares.items()]
+    return {"array": above, "arrayminus": below, "color": INK, "thickness": 1.5, "width": 5}
+
+
 def nth(choices: Sequence[str], number: int) -> str:
     return choices[number % len(choices)]
 

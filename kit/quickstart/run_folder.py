@@ -80,7 +80,10 @@ class RunFolder:
     def finish(self) -> None:
         """Digests of all that the run has made: from now on it can be begun anew."""
         for name in [name for name, digest in self.files.items() if digest is None and not name.endswith("/")]:
-            self.files[name] = _digest(self.path / name)
+            if (self.path / name).exists():
+                self.files[name] = _digest(self.path / name)
+            else:
+                del self.files[name]
         for folder in [name for name in self.files if name.endswith("/")]:
             inside = sorted(one for one in (self.path / folder).rglob("*") if one.is_file())
             made = [one for one in inside if one.suffix in ENDINGS]

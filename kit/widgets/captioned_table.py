@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kit.report.page import table
+from kit.pages.tables import table_html
 
 STYLE = (
     "<style>.kit-numbers table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:.3em 0;border:0}"
@@ -23,4 +23,4 @@ def captioned_table(caption: str, header: Sequence[str], rows: Iterable[Sequence
     >>> captioned_table("c", ["name", "n"], [["a", "1"]]).count("kit-numbers") > 1
     True
     """
-    return f'{STYLE}<div class="kit-numbers">{table(caption, header, rows)}</div>'
+    return f'{STYLE}<div class="kit-numbers">{table_html(caption, header, rows)}</div>'

@@ -19,7 +19,7 @@ import ipywidgets
 import traitlets
 
 from kit.files import written_aside
-from kit.report.page import POLICY, STYLE
+from kit.pages.page import POLICY, style
 from kit.types import KitError
 from kit.widgets.own_keys import ROOT, OwnKeys
 
@@ -81,7 +81,7 @@ def _document(title: str, body: str) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{style()}</style></head>\n"
         f"<body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
     )
 
