@@ -140,9 +140,9 @@ def test_an_export_wants_the_path_of_a_page(path):
 
 
 def modules() -> list[tuple[str, ...]]:
-    from kit.widgets import ScoreDistributions
+    from kit.widgets import LossLab, ScoreDistributions
 
-    return [ScoreDistributions.modules]
+    return [ScoreDistributions.modules, LossLab.modules]
 
 
 @pytest.mark.parametrize("extra", modules(), ids=str)

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-import kit
 from kit.train import Training
 from kit.types import Passage, Question, ScoreTable
-from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, TrainingView
+from kit.widgets import AttentionExplorer, IndexLab, Playground, TrainingView
 from kit.widgets import attention_explorer as explorer_module
 from kit.widgets.attention_look import Answered, Look
 from kit.widgets.explorer import Explorer
@@ -75,23 +74,6 @@ def tables(names: Sequence[str], questions: Sequence[Question], ids: Sequence[st
 
 def asked(count: int) -> list[Question]:
     return [Question(f"q{n}", f"Which is the number {n} of all that there are?", ("fox jumps",)) for n in range(count)]
-
-
-@pytest.mark.parametrize("k", [5, 12])  # 12 are the most that it takes
-def test_loss_lab(k):
-    questions, corpus = asked(3), texts(k)
-    scores = tables(("teacher", "student"), questions, list(corpus))
-    lab = LossLab(scores["teacher"], scores["student"], losses=list(kit.losses.LOSSES))
-    clicks = {
-        "one step": lab.step,
-        "a slider": lambda: setattr(lab.sliders, "scores", [2.25] * k),
-        "a loss": lambda: setattr(lab, "loss", "ranknet"),
-        "a preset": lambda: lab.choose(preset="order reversed"),
-        "a question": lambda: lab.choose(question="q2"),
-    }
-    took = {name: bytes_of(lab, click) for name, click in clicks.items()}
-    print(k, took)
-    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
 
 
 class Found:

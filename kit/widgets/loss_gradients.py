@@ -86,7 +86,7 @@ def descend(
     mask: Bool[np.ndarray, " k"] | None = None,
     *,
     steps: int,
-    rate: float,
+    learning_rate: float,
     optimiser: str = "SGD",
     temperature: float = 1.0,
     teacher_temperature: float = 1.0,
@@ -95,18 +95,18 @@ def descend(
 
     A retriever cannot move each score freely; this is what the loss asks for, not what a student can do.
 
-    >>> descend("mse", np.zeros(2), np.array([2.0, 0.0]), steps=2, rate=0.5).scores[:, 0].tolist()  # halfway each time
+    >>> descend("mse", np.zeros(2), np.array([2.0, 0.0]), steps=2, learning_rate=0.5).scores[:, 0].tolist()
     [0.0, 1.0, 1.5]
     """
     if optimiser not in OPTIMISERS:
         raise KitError("optimiser", f"one of {', '.join(OPTIMISERS)}", repr(optimiser))
     if not (isinstance(steps, int) and steps >= 0):
         raise KitError("steps", "a whole number of at least 0", repr(steps))
-    if not 0 < rate < np.inf:
-        raise KitError("rate", "a finite number above 0", rate)
+    if not 0 < learning_rate < np.inf:
+        raise KitError("learning_rate", "a finite number above 0", learning_rate)
     scores = torch.tensor(np.asarray(student, dtype=float)[None], requires_grad=True)  # (1, k)
     teacher, mask = np.asarray(teacher, dtype=float)[None], None if mask is None else np.asarray(mask)[None]
-    engine = OPTIMISERS[optimiser]([scores], lr=rate)
+    engine = OPTIMISERS[optimiser]([scores], lr=learning_rate)
     rows, losses, ran_away = [scores.detach().numpy()[0].copy()], [], False
     known = np.isfinite(rows[0])
     for _ in range(steps):

@@ -7,7 +7,7 @@ import pytest
 SETUP = """
 import numpy as np
 from kit import Passage, Question, ScoreTable
-from kit.widgets import ScoreDistributions
+from kit.widgets import LossLab, ScoreDistributions
 rng = np.random.default_rng(0)
 ids = [f'p{n}' for n in range(10)]
 corpus = {i: Passage(i, f'Title {i}', 'text') for i in ids}
@@ -16,6 +16,7 @@ base = rng.normal(size=(30, 10)) + 2 * np.eye(30, 10)
 made = lambda name, noise: ScoreTable(name, [q.id for q in questions], [ids] * 30, base + noise)
 tables = {'teacher': made('t', 0), 'before': made('b', rng.normal(size=(30, 10)) * 3), 'after': made('a', 0.5)}
 scores = ScoreDistributions(tables, questions, corpus, gold={f'q{n}': {f'p{n}'} for n in range(10)})
+lab = LossLab([4.0, 2.5, -1.0], [0.0, 1.0, 2.0], labels=['Paris', 'Rome', 'Oslo'])
 """
 # What Python hears shows beside the explorers: the page alone cannot fake it.
 HEARD = """
@@ -31,18 +32,21 @@ PLOTLY = 400_000  # bytes: a message this large holds plotly.js
 @pytest.mark.parametrize("kind", ["lab", "notebook7", "voila"])
 def test_explorers_are_drawn_and_python_hears_keys(kind, request, run_notebook, pictures):
     where = request.getfixturevalue(kind)
-    page = run_notebook(where, [SETUP, "scores", HEARD], dark=kind == "lab", size=(1366, 1600))
-    page.wait_for_function("() => document.querySelectorAll('.kit-chart .main-svg').length >= 3")
+    page = run_notebook(where, [SETUP, "scores", HEARD, "lab"], dark=kind == "lab", size=(1366, 2600))
+    page.wait_for_function("() => document.querySelectorAll('.kit-chart .main-svg').length >= 5")
     sent = sum(size > PLOTLY for size in page.received)
-    loss = page.get_by_label("loss", exact=True)
+    loss = page.get_by_label("loss", exact=True).first
     loss.focus()
     page.keyboard.press("ArrowDown")
     page.get_by_text("reverse_kl(after, teacher) =").wait_for()
     assert loss.evaluate("element => element === document.activeElement")
     before = sum(page.received)
-    page.get_by_label("question", exact=True).select_option(label="q3: Question 3?")
+    page.get_by_label("question", exact=True).first.select_option(label="q3: Question 3?")
     page.get_by_text("★ Title p3").first.wait_for()
     page.get_by_text("heard q3 reverse_kl").wait_for()
     assert sum(page.received) - before < 25_000 and sent == 1
+    page.get_by_label("score of Oslo", exact=True).focus()
+    page.keyboard.press("ArrowLeft")  # Notebook 7 takes the arrow keys of ipywidgets' own sliders
+    assert page.get_by_label("score of Oslo, exact number").input_value() == "1.9"
     pictures(page, f"explorers-{kind}")
     assert [error for error in page.errors if "schema" not in error] == []  # a settings error of Notebook 7's own

@@ -152,3 +152,39 @@ export function lossOver(loss, questions, heat = { student: 1, teacher: 1 }) {
   });
   return { value, gradients };
 }
+
+const FARTHEST = 1e6; // a score beyond it has run away
+const BETAS = [0.9, 0.999]; // Adam's, as PyTorch's
+const TINY = 1e-8;
+
+// Steps of SGD or Adam on one question's scores alone: { scores: [before, after each step], losses, ranAway }.
+export function descend(loss, question, heat, { steps, rate, optimiser }) {
+  const at = (student) => lossOver(loss, [{ ...question, student }], heat);
+  let scores = [...question.student];
+  const rows = [scores];
+  const losses = [];
+  let ranAway = false;
+  const [first, second] = [scores.map(() => 0), scores.map(() => 0)];
+  for (let n = 1; n <= steps; n += 1) {
+    const { value, gradients } = at(scores);
+    losses.push(value);
+    scores = scores.map((score, i) => {
+      const slope = gradients[0][i];
+      if (optimiser === "SGD") return score - rate * slope;
+      first[i] = BETAS[0] * first[i] + (1 - BETAS[0]) * slope;
+      second[i] = BETAS[1] * second[i] + (1 - BETAS[1]) * slope * slope;
+      const [mean, square] = [first[i] / (1 - BETAS[0] ** n), second[i] / (1 - BETAS[1] ** n)];
+      return score - (rate * mean) / (Math.sqrt(square) + TINY);
+    });
+    rows.push(scores);
+    ranAway = scores.some((score, i) => Number.isFinite(question.student[i]) && !(Math.abs(score) <= FARTHEST));
+    if (ranAway) break;
+  }
+  losses.push(at(scores).value);
+  return { scores: rows, losses, ranAway };
+}
+
+// Whether the steps went wrong: the loss ended higher than it began, or a score passed a million.
+export function grown({ losses, ranAway }) {
+  return ranAway || !(losses.at(-1) <= losses[0] + 1e-6 * (1 + Math.abs(losses[0])));
+}

@@ -147,7 +147,7 @@ function barColumns(labels, columns, gold, shares, narrow) {
     }; // prettier-ignore
     layout[`yaxis${axis}`] = { ...ticks, anchor: `x${axis}`, showticklabels: n === 0, ticklabelstandoff: 4 };
     layout.annotations.push({
-      text: short(name, 34), xref: "paper", yref: "paper", x: (n + 0.5) * wide, y: 1, yanchor: "bottom", showarrow: false,
+      text: short(name, 34), xref: `x${axis} domain`, yref: "paper", x: 0.5, y: 1, yanchor: "bottom", showarrow: false,
     }); // prettier-ignore
     const text = values.map((value) => (n < shares ? percent(value) : written(value, 2)));
     return [true, false].map((kind) => barsOf(values, text, gold, kind, axis));
@@ -182,8 +182,8 @@ function spread(state, view, narrow) {
     const high = top - (lines > 1 ? 0.1 : 0);
     layout[`yaxis${axis}`] = { domain: [top - 1 / lines + 0.08 * (lines > 1), high], anchor: `x${axis}`, tickformat: ".0%", nticks: 4 };
     layout.annotations.push({
-      text: short(roleOf(state, name), 40), xref: "paper", yref: "paper", showarrow: false, yanchor: "bottom",
-      x: (domain[0] + domain[1]) / 2, y: high,
+      text: short(roleOf(state, name), 40), xref: `x${axis} domain`, yref: "paper", showarrow: false, yanchor: "bottom",
+      x: 0.5, y: high,
     }); // prettier-ignore
     const { traces, spans } = histogram(state, view, name, axis, number === 0);
     rows.push(...spans.map((one) => [roleOf(state, name), ...one]));

@@ -12,6 +12,7 @@ export class Store {
     this.past = [];
     this.future = [];
     this.listeners = [];
+    this.also = () => ({}); // what else a change changes: an explorer may say
     this.state = { ...model.get("state") };
     this.start = Object.fromEntries(this.controls.map(({ name, value }) => [name, value]));
     this.heard = () => this.#take({ ...model.get("state") }, true);
@@ -23,7 +24,7 @@ export class Store {
   }
 
   set(changes) {
-    const next = { ...this.state, ...changes };
+    const next = { ...this.state, ...this.also(changes), ...changes };
     if (!same(next, this.state)) this.#take(next, true, Object.keys(changes).join());
   }
 
@@ -96,12 +97,14 @@ export function asCode(controls, state) {
   return `explorer.set(${told.join(", ")})`;
 }
 
+const rounded = (_, value) => (typeof value === "number" ? Number(value.toPrecision(6)) : value);
+
 // The state as the part of an address behind #, what is as at the start left out; other explorers' parts stay.
 export function asAddress(controls, state, prefix = "", hash = "") {
   const parts = new URLSearchParams(hash.replace(/^#/, ""));
   controls.forEach(({ name }) => parts.delete(prefix + name));
   for (const [name, value] of changes(controls, state)) {
-    parts.set(prefix + name, typeof value === "string" ? value : JSON.stringify(value));
+    parts.set(prefix + name, typeof value === "string" ? value : JSON.stringify(value, rounded));
   }
   return `#${parts}`;
 }

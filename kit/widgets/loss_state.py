@@ -1,4 +1,4 @@
-"""One question's scores on a bench: what a teacher and a student say, which passages count, and a loss's settings.
+"""One question's scores: what a teacher and a student say, which passages count, and a loss's settings.
 
 Made from arrays or score tables, with what a user may get wrong checked here. Knows no widgets and no figures.
 """
@@ -18,8 +18,8 @@ MOST = 12  # passages: one slider each
 
 
 @dataclass(frozen=True, eq=False)
-class LossBench:
-    """One question on the bench: scores (k,), which passages count, and the settings of loss and optimiser."""
+class LossState:
+    """One question: scores (k,), which passages count, and the settings of loss and optimiser."""
 
     teacher: Float[np.ndarray, " k"]  # NaN: not scored, does not count
     student: Float[np.ndarray, " k"]
@@ -29,12 +29,12 @@ class LossBench:
     temperature: float = 1.0
     teacher_temperature: float = 1.0
     optimiser: str = "SGD"
-    rate: float = 1.0
+    learning_rate: float = 1.0
     steps: int = 20
 
     def __post_init__(self) -> None:
         checked_loss(self.loss)
-        for name in ("temperature", "teacher_temperature", "rate"):
+        for name in ("temperature", "teacher_temperature", "learning_rate"):
             if not 0 < getattr(self, name) < np.inf:
                 raise KitError(name, "a finite number above 0", getattr(self, name))
         if self.optimiser not in OPTIMISERS:
@@ -46,10 +46,10 @@ class LossBench:
         return self.mask & ~np.isnan(self.teacher) & np.isfinite(self.student)
 
 
-def benches(
+def loss_states(
     teacher: object, student: object = None, labels: Sequence[str] | Sequence[Sequence[str]] | None = None
-) -> dict[str, LossBench]:
-    """One bench a question, by the question's id (or "question 1" ...), from arrays (k,) or (q, k) or score tables.
+) -> dict[str, LossState]:
+    """One state a question, by the question's id (or "question 1" ...), from arrays (k,) or (q, k) or score tables.
 
     No student: all scores 0. A student's table is aligned to the teacher's; a passage that it does not score does not
     count. More than 12 passages are a `KitError`: `table.top(12)` keeps the highest.
@@ -70,26 +70,26 @@ def benches(
     mask = table.mask if table is not None else np.ones((q, k), dtype=bool)
     rows = _labels(labels, table, q, k)
     return {
-        name: _bench(name, values[n], scores[n], mask[n], rows[n]) for n, name in enumerate(names)
+        name: _state(name, values[n], scores[n], mask[n], rows[n]) for n, name in enumerate(names)
     }  # fmt: skip
 
 
-def with_scores(bench: LossBench, student: object) -> LossBench:
-    """The bench with other scores of the student, (k,) finite numbers."""
+def with_scores(state: LossState, student: object) -> LossState:
+    """The state with other scores of the student, (k,) finite numbers."""
     scores = _grid("student", student)
-    if scores.shape != (1, len(bench.labels)) or not np.isfinite(scores).all():
-        raise KitError("student", f"{len(bench.labels)} finite scores", np.asarray(student).tolist())
-    return replace(bench, student=scores[0])
+    if scores.shape != (1, len(state.labels)) or not np.isfinite(scores).all():
+        raise KitError("student", f"{len(state.labels)} finite scores", np.asarray(student).tolist())
+    return replace(state, student=scores[0])
 
 
-def _bench(name: str, teacher: np.ndarray, student: np.ndarray, mask: np.ndarray, labels: Sequence[str]) -> LossBench:
+def _state(name: str, teacher: np.ndarray, student: np.ndarray, mask: np.ndarray, labels: Sequence[str]) -> LossState:
     if np.isposinf(teacher).any() or np.isinf(student).any():
         raise KitError(f"LossLab, {name}", "finite scores (a teacher's may be -inf or NaN)", "an infinite one")
     mask = mask & ~np.isnan(student)
-    bench = LossBench(teacher, np.nan_to_num(student), mask, tuple(labels))
-    if not (bench.counted & np.isfinite(teacher)).any():
+    state = LossState(teacher, np.nan_to_num(student), mask, tuple(labels))
+    if not (state.counted & np.isfinite(teacher)).any():
         raise KitError(f"LossLab, {name}", "a passage that teacher and student score", "none")
-    return bench
+    return state
 
 
 def _labels(labels: object, table: ScoreTable | None, q: int, k: int) -> list[list[str]]:
