@@ -16,7 +16,7 @@ from kit.pages.execute import Executed, execute_notebook
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-AT_A_TIME = 1
+AT_A_TIME = 2  # with one thread each
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
