@@ -11,4 +11,5 @@ def _place(installed: str, checkout: str) -> Path:
 
 
 DATA = _place("_data/toy", "data/toy")
-REPORT_TEMPLATE = _place("_notebooks", "notebooks") / "templates" / "report.ipynb"
+NOTEBOOKS = _place("_notebooks", "notebooks")
+REPORT_TEMPLATE = NOTEBOOKS / "templates" / "report.ipynb"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from kit.course.copies import copy_notebooks, shipped_notebooks
+from kit.course.copies import copy_notebooks
+from kit.shipped import NOTEBOOKS
 
 
 @pytest.fixture
@@ -44,5 +43,4 @@ def test_a_file_that_was_there_before_is_kept(source, tmp_path):
 
 
 def test_the_shipped_notebooks_have_their_checkers():
-    names = {path.name for path in Path(shipped_notebooks()).rglob("*")}
-    assert {"00_start_here.ipynb", "compare.py", "hosting.toml"} <= names
+    assert {"00_start_here.ipynb", "checks", "hosting.toml"} <= {path.name for path in NOTEBOOKS.iterdir()}

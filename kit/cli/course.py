@@ -28,11 +28,11 @@ def course(
     Example:
       kit course --out site --only 00 --only 12
     """
-    from kit.course.copies import shipped_notebooks
     from kit.course.hosting import HOSTING, load_hosting
     from kit.course.site import EXPLORERS, find_notebooks, make_course
+    from kit.shipped import NOTEBOOKS
 
     folder_to_write(out, ("index.html", EXPLORERS), "course")  # the second: of a course that was stopped
-    place = folder or shipped_notebooks()
+    place = folder or NOTEBOOKS
     found, hosting = find_notebooks(place, only or ()), load_hosting(place / HOSTING)
     typer.echo(str(make_course(out, found, hosting, jobs=jobs, timeout=timeout, say=say)))

@@ -6,21 +6,13 @@ import hashlib
 from pathlib import Path
 
 from kit.files import read_json, write_json, written_aside
-from kit.types import KitError
+from kit.shipped import NOTEBOOKS
 
 RECORD = ".kit-course.json"  # {file: digest of what the kit last wrote there}
-PLACES = (Path(__file__).parents[2] / "notebooks", Path(__file__).parents[1] / "_notebooks")  # checkout, installation
+LEFT_OUT = ("__pycache__", "templates", ".ipynb_checkpoints")
 
 
-def shipped_notebooks() -> Path:
-    """The folder of the notebooks that came with the kit. Raises `KitError` if there is none."""
-    for place in PLACES:
-        if place.is_dir():
-            return place
-    raise KitError("notebooks", "a checkout or an installation of the kit", f"no folder {PLACES[0]}")
-
-
-def copy_notebooks(folder: str | Path, source: Path | None = None, *, only: str = "**/*") -> dict[str, str]:
+def copy_notebooks(folder: str | Path, source: Path = NOTEBOOKS, *, only: str = "**/*") -> dict[str, str]:
     """{file: "new", "renewed" or "kept"} of the files that differ; equal ones are left out.
 
     A file of `folder` is renewed if it is as the kit left it, and kept if anybody changed it. `only` is a pattern of
@@ -31,7 +23,7 @@ def copy_notebooks(folder: str | Path, source: Path | None = None, *, only: str 
     ...     (copy_notebooks(folder, only="hosting.toml"), copy_notebooks(folder, only="hosting.toml"))
     ({'hosting.toml': 'new'}, {})
     """
-    folder, source = Path(folder), source or shipped_notebooks()
+    folder = Path(folder)
     if folder.resolve() == source.resolve():
         return {}
     record_path = folder / RECORD
@@ -39,7 +31,7 @@ def copy_notebooks(folder: str | Path, source: Path | None = None, *, only: str 
     outcome = {}
     for path in sorted(source.glob(only)):
         name = path.relative_to(source).as_posix()
-        if not path.is_file() or "__pycache__" in name or "/." in f"/{name}":
+        if not path.is_file() or name == RECORD or any(part in LEFT_OUT for part in path.parts):
             continue
         content, target = path.read_bytes(), folder / name
         before = target.read_bytes() if target.exists() else None
