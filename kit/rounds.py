@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from kit.data import save_examples
 from kit.files import read_json, write_json, written_aside
-from kit.metrics import answer_recall, exact_match
+from kit.metrics import answer_recall, exact_match_rate
+from kit.retrieve import add_random_passages
 from kit.teachers import FiDAttention
 from kit.train import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, distil, train_reader
 from kit.types import KitError, Passage, Question, ScoreTable
@@ -126,26 +125,7 @@ def measure(
         reading.scores.save(scores_path)
         write_json(answers_path, reading.answers, indent=0)
     answers = read_json(answers_path, dict)
-    return float(np.mean([exact_match(answers[question.id], question.answers) for question in asked]))
-
-
-def with_drawn_passages(table: ScoreTable, corpus: Mapping[str, Passage], count: int, seed: int) -> ScoreTable:
-    """The table with `count` more passages a question, drawn from the corpus; unscored (NaN)."""
-    if count == 0:
-        return table
-    names, rows = list(corpus), []
-    for question_id in table.question_ids.tolist():
-        rng, have = random.Random(f"{seed}-{question_id}"), set(table.passages_of(question_id))
-        row: list[str] = []
-        while len(row) < min(count, len(names) - len(have)):
-            name = rng.choice(names)
-            if name not in have:
-                row.append(name)
-                have.add(name)
-        rows.append([*row, *[""] * (count - len(row))])
-    more = np.full((len(table), count), np.nan, dtype=np.float32)
-    ids = np.concatenate([table.passage_ids, np.array(rows).reshape(len(table), count)], axis=1)
-    return ScoreTable(table.name, table.question_ids, ids, np.concatenate([table.values, more], axis=1))
+    return exact_match_rate(answers, asked)
 
 
 def _same_plan(folder: Path, plan: Plan) -> None:
@@ -206,7 +186,7 @@ def _teacher_scores(
     if not path.exists():
         asked = _share(train, plan.score_questions, number, plan.seed)
         found = table.select([question.id for question in asked]).top(plan.scored)
-        found = with_drawn_passages(found, corpus, plan.drawn, plan.seed)
+        found = add_random_passages(found, corpus, plan.drawn, plan.seed)
         scores = FiDAttention(reader, plan.aggregation).score(asked, corpus, found, progress=progress)
         save_examples(here / "teacher.jsonl", asked, corpus, scores)
         scores.save(path)

@@ -58,7 +58,10 @@ class Passage:
 
 @dataclass(frozen=True)
 class Question:
-    """A question, its accepted answers (aliases) and, where given, the `target` that a reader is trained to say."""
+    """A question, its accepted answers (aliases) and, if there is one, the `target` that a reader learns to generate.
+
+    Blank answers are dropped, and a blank target is none.
+    """
 
     id: str
     text: str
@@ -70,12 +73,20 @@ class Question:
         if isinstance(self.answers, str) or not isinstance(self.answers, Iterable):
             given = f"the string {self.answers!r}" if isinstance(self.answers, str) else f"{self.answers!r:.60}"
             raise KitError(f"question {self.id!r}", "a list of answers", given)
-        object.__setattr__(self, "answers", tuple(self.answers))
-        wrong = [answer for answer in self.answers if not isinstance(answer, str)]
+        answers = tuple(self.answers)
+        wrong = [answer for answer in answers if not isinstance(answer, str)]
         if wrong:
             raise KitError(f"question {self.id!r}", "answers that are strings", repr(wrong[0]))
         if self.target is not None and not isinstance(self.target, str):
             raise KitError(f"question {self.id!r}", "a target that is a string or None", repr(self.target))
+        object.__setattr__(self, "answers", tuple(answer for answer in answers if not is_blank(answer)))
+        if self.target is not None and is_blank(self.target):
+            object.__setattr__(self, "target", None)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing: white space and control characters at most."""
+    return not any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
 def _check_strings(what: str, item: object, names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 
 import faiss
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from kit.index import VectorIndex, build_index
-from kit.index.search import load_faiss
+from kit.index.kinds import load_faiss
 from kit.types import KitError
 
 RNG = np.random.default_rng(0)
@@ -177,10 +178,10 @@ def test_a_save_that_fails_leaves_no_index_that_loads(tmp_path, monkeypatch):
         (IDS, VECTORS[0], "Flat", "vectors (16,)"),
         ([], VECTORS[:0], "Flat", "0 ids"),
         (["a", "a"], VECTORS[:2], "Flat", "'a' twice"),
-        (["a", 7], VECTORS[:2], "Flat", "id 1: wanted a string that is not empty, given 7"),
+        (["a", 7], VECTORS[:2], "Flat", "a list of ids (str), given 7 at position 1"),
         (IDS, VECTORS, "Flatt", "could not parse index string Flatt"),
         (IDS, VECTORS, "PQ5", "The dimension of the vector (d) should be a multiple"),
-        (IDS[:9], VECTORS[:9], "IVF64,Flat", "Number of training points (9) should be at least as large as"),
+        (IDS[:9], VECTORS[:9], "IVF64,Flat", "cells from 1 to 9, given 64"),
         (["a", "b"], np.array([[0.0, 1], [np.nan, 1]]), "Flat", "row 1: wanted finite numbers"),
     ],
 )
@@ -193,7 +194,7 @@ def test_what_cannot_be_built_says_so_in_one_line(ids, vectors, spec, message):
 @pytest.mark.parametrize(
     ("vectors", "k", "options", "message"),
     [
-        (QUESTIONS, 0, {}, "k of at least 1"),
+        (QUESTIONS, 0, {}, "k from 1 to 100,000"),
         (QUESTIONS[:, :5], 3, {}, "the index's dimension 16, given 5"),
         (QUESTIONS[0], 3, {}, "a matrix"),
         (QUESTIONS * np.nan, 3, {}, "row 0: wanted finite numbers"),
@@ -227,3 +228,84 @@ def test_two_faiss_packages_or_none(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "faiss", None)
     with pytest.raises(KitError, match=r"wanted faiss-cpu or faiss-gpu \(pip install faiss-cpu\)"):
         load_faiss()
+
+
+KINDS = """Flat SQfp16 PQ8 HNSW32 HNSW32_SQ8 HNSW32_PQ8 IDMap,HNSW32_PQ8 NSG32_PQ8 IVF16,Flat IVF16_HNSW32,Flat
+IVF16(HNSW32_PQ8),Flat IVF16,PQ8 RR32,PQ8 IVF16,PQ8,RFlat RaBitQ""".split()
+
+
+@pytest.mark.parametrize("spec", KINDS)
+def test_every_kind_compares_by_inner_products_or_is_refused(spec):
+    """Vectors of very different lengths: the nearest by distance are not the best by inner product."""
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(1000, 32)) * rng.uniform(0.2, 5, size=(1000, 1))).astype(np.float32)
+    questions = rng.normal(size=(50, 32)).astype(np.float32)
+    best = np.argsort(-questions @ vectors.T, axis=1)[:, :10]
+    try:
+        index = build_index([str(row) for row in range(1000)], vectors, spec)
+    except KitError as error:
+        assert "compares by inner products in all its parts" in str(error) and "PQ" in spec
+        return
+    ids, _ = index.search(questions, 10)
+    nearest = np.argsort(((questions[:, None] - vectors) ** 2).sum(-1), axis=1)[:, :10]
+
+    def share(rows):
+        return np.mean([len({*a} & {*map(str, b)}) / 10 for a, b in zip(ids.tolist(), rows.tolist(), strict=True)])
+
+    assert share(best) > max(share(nearest), 0.3)
+
+
+def test_an_index_of_another_metric_is_refused_when_it_is_loaded(tmp_path):
+    build_index(IDS, VECTORS).save(tmp_path)
+    other = faiss.index_factory(VECTORS.shape[1], "Flat", faiss.METRIC_L2)
+    other.add(np.ascontiguousarray(VECTORS, dtype=np.float32))
+    faiss.write_index(other, str(tmp_path / "index.faiss"))
+    about = json.loads((tmp_path / "index.json").read_text())
+    (tmp_path / "index.json").write_text(json.dumps({k: v for k, v in about.items() if k != "index_digest"}))
+    with pytest.raises(KitError, match="compares by inner products in all its parts, given IndexFlat"):
+        VectorIndex.load(tmp_path)
+
+
+def test_an_index_of_other_vectors_beside_the_json_of_an_older_one_is_refused(tmp_path):
+    build_index(IDS, VECTORS).save(tmp_path / "a")
+    build_index(IDS, VECTORS[::-1]).save(tmp_path / "b")
+    (tmp_path / "b" / "index.faiss").rename(tmp_path / "a" / "index.faiss")
+    with pytest.raises(KitError, match="wanted index_digest"):
+        VectorIndex.load(tmp_path / "a")
+
+
+def test_an_ivf_index_looks_into_more_than_one_cell():
+    index = build_index(IDS, VECTORS, "IVF16,Flat")
+    assert (index.cells, index.cells_searched) == (16, 4) and build_index(IDS, VECTORS).cells_searched == 0
+    flat = build_index(IDS, VECTORS).search(VECTORS[:100], 5)[0]
+    share = {n: np.mean(index.search(VECTORS[:100], 5, nprobe=n)[0] == flat) for n in (1, 4, 16)}
+    assert share[1] < share[4] <= share[16] == 1
+    np.testing.assert_array_equal(index.search(VECTORS[:100], 5)[0], index.search(VECTORS[:100], 5, nprobe=4)[0])
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [("IVF99999999,Flat", "cells from 1 to 600"), ("HNSW0", "links from 2 to 512"), ("HNSW99999", "links from 2 to"),
+     (None, "a factory string"), (3, "a factory string"),
+     ("", "a factory string"), ("Flat,Flat,x", "a factory string")],
+)  # fmt: skip
+def test_a_spec_out_of_bounds_is_refused(spec, message):
+    with pytest.raises(KitError, match=message):
+        build_index(IDS, VECTORS, spec)
+
+
+@pytest.mark.parametrize("k", [0, -1, 10**9, 2.5, "3", None, True])
+def test_k_out_of_bounds_is_refused(k):
+    with pytest.raises(KitError, match="wanted k from 1 to 100,000"):
+        build_index(IDS, VECTORS).search(VECTORS[:2], k)
+
+
+@pytest.mark.parametrize("wrong", ["vectors", None, 3, 2.5, [["a"]], [[1.0], [1.0, 2.0]], [[float("nan")] * 8]])
+def test_what_is_no_matrix_is_refused(wrong):
+    index = build_index(IDS, VECTORS)
+    with pytest.raises(KitError):
+        index.search(wrong, 3)
+    with pytest.raises(KitError):
+        build_index(["a"], wrong)
+    with pytest.raises(KitError):
+        build_index(wrong, VECTORS)

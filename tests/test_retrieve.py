@@ -12,10 +12,10 @@ import torch
 
 from kit.index import build_index
 from kit.index.vectors import write_vectors
-from kit.retrieve import BM25, DenseRetriever
+from kit.retrieve import BM25, DenseRetriever, add_random_passages
 from kit.retrieve.bm25 import singular, words_of
 from kit.retrieve.dense import embed_corpus, exact_search, stable_top
-from kit.types import KitError, Passage, Question
+from kit.types import KitError, Passage, Question, ScoreTable
 
 WORDS = [f"w{n}" for n in range(30)]
 
@@ -119,7 +119,7 @@ def test_bm25_refuses_in_one_line(tmp_path, corpus):
         BM25(corpus, stem="porter")
     with pytest.raises(KitError, match=r"b in 0 \.\.\. 1, given k1=0\.9, b=4"):
         BM25(corpus, b=4)
-    with pytest.raises(KitError, match="k of at least 1"):
+    with pytest.raises(KitError, match="k from 1 to 100,000"):
         BM25(corpus).retrieve([], 0)
     with pytest.raises(KitError, match="a folder that BM25 saved"):
         BM25.load(tmp_path)
@@ -188,7 +188,7 @@ def test_exact_search_refuses(tmp_path):
     vectors = write_vectors(tmp_path, IDS, VECTORS)
     with pytest.raises(KitError, match=r"question vectors \(x, 8\), given \(2, 3\)"):
         exact_search(np.zeros((2, 3)), vectors, 1)
-    with pytest.raises(KitError, match="k of at least 1"):
+    with pytest.raises(KitError, match="k from 1 to 100,000"):
         exact_search(VECTORS, vectors, 0)
 
 
@@ -219,3 +219,42 @@ def test_a_corpus_is_embedded_shard_by_shard(tmp_path):
     vectors = embed_corpus(Students(), corpus, tmp_path, shard_size=3)
     assert vectors.to_array()[:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
     assert vectors.fingerprint == "f00d" and vectors.ids.to_pylist() == list(corpus)
+
+
+class WordCounts:
+    """An encoder of two numbers a text: how often it says river, and how often city."""
+
+    dimension, scale, fingerprint = 2, 0.5, "words"
+
+    def encode_questions(self, texts, **options):
+        return np.float32([[text.count("river"), text.count("city")] for text in texts])
+
+    def encode_passages(self, passages, **options):
+        return self.encode_questions([passage.text for passage in passages])
+
+
+def test_a_retriever_over_a_corpus_is_that_over_its_index(corpus):
+    texts = {"a": "city", "b": "river river", "c": "river"}
+    corpus = {name: Passage(name, "", text) for name, text in texts.items()}
+    retriever = DenseRetriever.over(WordCounts(), corpus, name="words")
+    table = retriever.retrieve([Question("q", "which river")], 2)
+    assert table.name == "words" and table.passage_ids.tolist() == [["b", "c"]]
+    assert table.values.tolist() == [[1.0, 0.5]] and retriever.index.fingerprint == "words"
+    with pytest.raises(KitError, match="a corpus with passages, given none"):
+        DenseRetriever.over(WordCounts(), {})
+
+
+@pytest.mark.parametrize("wrong", ["a string", None, 3, 2.5, Question("q", "x"), ["x"], [None]])
+def test_what_is_no_list_of_questions_is_refused(corpus, wrong):
+    for retriever in (BM25(corpus), DenseRetriever.over(WordCounts(), corpus)):
+        with pytest.raises(KitError, match="wanted a list of questions"):
+            retriever.retrieve(wrong, 3)
+    for call in (lambda: BM25(wrong), lambda: DenseRetriever.over(WordCounts(), wrong)):
+        with pytest.raises(KitError, match="wanted a corpus"):
+            call()
+
+
+def test_random_passages_fill_up_what_a_small_corpus_has():
+    table = ScoreTable("t", ["q"], [["a", "z"]], [[1.0, 2.0]])
+    corpus = {name: Passage(name, "", "x") for name in "abc"}
+    assert sorted(add_random_passages(table, corpus, 5).passages_of("q")) == ["a", "b", "c", "z"]

@@ -11,8 +11,8 @@ from kit.data import load_examples
 from kit.encoder import DualEncoder
 from kit.index import VectorIndex
 from kit.metrics import answer_recall
-from kit.retrieve import BM25
-from kit.rounds import Plan, run_rounds, with_drawn_passages
+from kit.retrieve import BM25, add_random_passages
+from kit.rounds import Plan, run_rounds
 from kit.train import Distillation, Optimisation, ReaderTraining
 from kit.types import KitError, ScoreTable
 
@@ -95,10 +95,10 @@ def test_a_folder_of_another_plan_is_refused(tmp_path, sets, corpus, small_reade
 
 def test_drawn_passages_are_new_to_the_question_and_unscored(corpus):
     table = ScoreTable("t", ["q", "r"], [["1", "2"], ["3", ""]], [[1.0, 2.0], [3.0, np.nan]])
-    more = with_drawn_passages(table, corpus, 3, seed=0)
+    more = add_random_passages(table, corpus, 3, seed=0)
     assert more.values.shape == (2, 5) and np.isnan(more.values[:, 2:]).all()
     for row in more.passage_ids.tolist():
         real = [name for name in row if name]
         assert len(set(real)) == len(real) and all(name in corpus for name in real)
-    assert with_drawn_passages(table, corpus, 3, seed=0).passage_ids.tolist() == more.passage_ids.tolist()
-    assert with_drawn_passages(table, corpus, 0, seed=0) is table
+    assert add_random_passages(table, corpus, 3, seed=0).passage_ids.tolist() == more.passage_ids.tolist()
+    assert add_random_passages(table, corpus, 0, seed=0) is table

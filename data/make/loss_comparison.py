@@ -23,12 +23,10 @@ import typer
 from kit.course import Course, load_course
 from kit.encoder import DualEncoder
 from kit.files import read_json, write_json
-from kit.index import build_index
 from kit.losses import LOSSES
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
-from kit.retrieve import BM25, DenseRetriever
-from kit.rounds import with_drawn_passages
+from kit.retrieve import BM25, DenseRetriever, add_random_passages
 from kit.teachers import FiDAttention, standardised
 from kit.toy import DATA
 from kit.train import Distillation, Optimisation, distil
@@ -127,7 +125,7 @@ def _scores(folder: Path, toy: Course, noise: float, sizes: Sizes) -> ScoreTable
     path = folder / f"scores-{noise}.parquet"
     if not path.exists():
         asked = toy.train[: sizes.questions]
-        cells = with_drawn_passages(toy.bm25.retrieve(asked, sizes.listed), toy.corpus, sizes.drawn, seed=0)
+        cells = add_random_passages(toy.bm25.retrieve(asked, sizes.listed), toy.corpus, sizes.drawn, seed=0)
         reader = toy.reader if noise == 0 else noisy_reader(toy.reader, noise)
         FiDAttention(reader).score(asked, toy.corpus, cells).save(path)
     return ScoreTable.load(path)
@@ -155,8 +153,7 @@ def _run(toy: Course, condition: Condition, scores: ScoreTable, seed: int, rate:
 
 
 def _dense(toy: Course, encoder: DualEncoder) -> DenseRetriever:
-    vectors = encoder.encode_passages(toy.corpus.values(), batch_size=256)
-    return DenseRetriever(encoder, build_index(list(toy.corpus), vectors))
+    return DenseRetriever.over(encoder, toy.corpus, batch_size=256)
 
 
 def _measured(toy: Course, retriever: BM25 | DenseRetriever, sizes: Sizes) -> dict[str, Any]:

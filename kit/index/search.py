@@ -1,12 +1,12 @@
 """FAISS indexes over vectors, searched by inner product, with string ids; saved as FAISS's own file, ids and a JSON.
 
-The one module that imports faiss. Knows nothing of encoders and scales: scores are plain inner products, and the
+Knows nothing of encoders and scales: scores are plain inner products, and the
 fingerprint it is given tells whose vectors it holds.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,35 +16,26 @@ from typing import Any
 import numpy as np
 import pyarrow
 
+from kit.arguments import list_of, whole_number
 from kit.files import read_json, write_json, written_aside
+from kit.index.kinds import (
+    MOST_CELLS,
+    check_metric,
+    check_spec,
+    inside,
+    load_faiss,
+    look_into_enough_cells,
+    parts_of,
+    reason_of,
+    to_gpu,
+)
 from kit.index.vectors import Vectors, id_column, ids_of_rows, ids_sha256, read_ids, write_ids
 from kit.types import KitError
 
-FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
 ROWS_AT_ONCE = 65_536
 QUESTIONS_AT_ONCE = 4096
+MOST_K = 100_000  # passages a question
 INDEX, IDS, ABOUT = "index.faiss", "ids.parquet", "index.json"
-
-
-def load_faiss() -> ModuleType:
-    """The faiss module; `KitError` where none of its packages is installed, or two that overwrite each other."""
-    installed = [name for name in FAISS_PACKAGES if _is_installed(name)]
-    if len(installed) > 1:
-        remedy = f"pip uninstall -y {' '.join(installed)}, then pip install the one you want"
-        raise KitError("faiss", f"one package ({remedy})", " and ".join(installed))
-    try:
-        import faiss
-    except ImportError as error:
-        raise KitError("faiss", "faiss-cpu or faiss-gpu (pip install faiss-cpu)", error) from None
-    return faiss
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +59,13 @@ class VectorIndex:
     @property
     def search_option(self) -> str | None:
         """The option of `search` that this kind of index takes: "nprobe" (IVF), "ef_search" (HNSW) or None."""
-        kind = type(self._inside()).__name__
+        kind = type(inside(self.faiss_index)).__name__
         return "nprobe" if "IVF" in kind else "ef_search" if "HNSW" in kind else None
 
     @property
     def cells(self) -> int:
         """How many cells an IVF index has, the most that `nprobe` can be; 0 for another kind."""
-        inside = self._inside()
-        return inside.nlist if self.search_option == "nprobe" else 0
+        return inside(self.faiss_index).nlist if self.search_option == "nprobe" else 0
 
     @property
     def bytes(self) -> int:
@@ -88,6 +78,11 @@ class VectorIndex:
 
         faiss.write_index(self._on_cpu(), faiss.PyCallbackIOWriter(count))
         return sum(sizes)
+
+    @property
+    def cells_searched(self) -> int:
+        """How many cells a search looks into if it is given no `nprobe`; 0 for an index without cells."""
+        return inside(self.faiss_index).nprobe if self.cells else 0
 
     def __repr__(self) -> str:
         return f"VectorIndex({self.spec!r}, {len(self):,} vectors of {self.dimension}, on {self.device})"
@@ -105,8 +100,7 @@ class VectorIndex:
         >>> ids.tolist(), scores.tolist()
         ([['c', 'a', 'b', '']], [[3.0, 2.0, 1.0, nan]])
         """
-        if k < 1:
-            raise KitError("search", "k of at least 1", k)
+        k = whole_number("search", "k", k, most=MOST_K)
         vectors = _matrix(vectors, "question vectors")
         if vectors.shape[1] != self.dimension:
             raise KitError("search", f"vectors of the index's dimension {self.dimension}", vectors.shape[1])
@@ -126,26 +120,24 @@ class VectorIndex:
         try:
             return self.faiss_index.search(vectors, k, **options)
         except RuntimeError as error:  # a GPU gives 2048 at most
-            raise KitError(f"search, k={k} on {self.device}", "what this index can do", _reason(error)) from None
+            raise KitError(f"search, k={k} on {self.device}", "what this index can do", reason_of(error)) from None
 
     def _options(self, nprobe: int | None, ef_search: int | None) -> dict[str, Any]:
         if nprobe is None and ef_search is None:
             return {}
         faiss, option = load_faiss(), self.search_option
+        for name, value in (("nprobe", nprobe), ("ef_search", ef_search)):
+            if value is not None:
+                whole_number("search", name, value, most=MOST_CELLS)
         if nprobe is not None and option == "nprobe" and ef_search is None:
             params = faiss.SearchParametersIVF(nprobe=nprobe)
         elif ef_search is not None and option == "ef_search" and nprobe is None:
             params = faiss.SearchParametersHNSW(efSearch=ef_search)
         else:
             raise KitError("search", "nprobe with an IVF index, or ef_search with an HNSW index", repr(self.spec))
-        if self._inside() is not self.faiss_index:
+        if inside(self.faiss_index) is not self.faiss_index:
             params = faiss.SearchParametersPreTransform(index_params=params)
         return {"params": params}
-
-    def _inside(self) -> Any:
-        """The index behind a transformation of the vectors (OPQ, PCA, RR), or the index itself."""
-        faiss, index = load_faiss(), self.faiss_index
-        return faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
 
     def _on_cpu(self) -> Any:
         return self.faiss_index if self.device == "cpu" else load_faiss().index_gpu_to_cpu(self.faiss_index)
@@ -157,8 +149,9 @@ class VectorIndex:
         with written_aside(directory / INDEX) as aside:
             faiss.write_index(self._on_cpu(), str(aside))
         write_ids(directory / IDS, self.ids)
-        about = {"format": "kit.VectorIndex", "version": 1, "spec": self.spec, "count": len(self)}
+        about = {"format": "kit.VectorIndex", "version": 2, "spec": self.spec, "count": len(self)}
         about |= {"dimension": self.dimension, "fingerprint": self.fingerprint, "ids_sha256": ids_sha256(self.ids)}
+        about["index_digest"] = _digest(directory / INDEX)
         write_json(directory / ABOUT, about)
 
     @classmethod
@@ -177,16 +170,21 @@ class VectorIndex:
         try:
             index = faiss.read_index(str(directory / INDEX), faiss.IO_FLAG_MMAP if mmap else 0)
         except RuntimeError as error:
-            raise KitError(str(directory / INDEX), "a whole FAISS index", _reason(error)) from None
+            raise KitError(str(directory / INDEX), "a whole FAISS index", reason_of(error)) from None
         ids = read_ids(directory / IDS)
-        given = {"count": index.ntotal, "dimension": index.d, "ids_sha256": ids_sha256(ids)}
-        for name, value in given.items():
-            if value != about[name]:
-                raise KitError(str(directory), f"{name} {about[name]}, as {ABOUT} says", value)
-        if fingerprint is not None and about["fingerprint"] != fingerprint:
-            raise KitError(str(directory), f"vectors of the encoder {fingerprint}", f"those of {about['fingerprint']}")
-        loaded = cls(index, ids, about["spec"], about["fingerprint"])
-        return loaded if device == "cpu" else replace(loaded, faiss_index=_to_gpu(index, device), device=device)
+        found = {"count": index.ntotal, "dimension": index.d, "ids_sha256": ids_sha256(ids)}
+        if "index_digest" in about:  # of an index of version 2
+            found["index_digest"] = _digest(directory / INDEX)
+        for name, value in found.items():
+            if value != about.get(name):
+                raise KitError(str(directory), f"{name} {about.get(name)}, as {ABOUT} says", value)
+        spec, encoder = (str(about.get(name, "")) for name in ("spec", "fingerprint"))
+        if fingerprint is not None and encoder != fingerprint:
+            raise KitError(str(directory), f"vectors of the encoder {fingerprint}", f"those of {encoder}")
+        check_metric(index, str(directory / INDEX))
+        look_into_enough_cells(index)
+        loaded = cls(index, ids, spec, encoder)
+        return loaded if device == "cpu" else replace(loaded, faiss_index=to_gpu(index, device), device=device)
 
 
 def build_index(
@@ -201,7 +199,8 @@ def build_index(
 ) -> VectorIndex:
     """An index of `vectors` (count, d), an array or `Vectors` on disk, searched by inner product.
 
-    `spec` is FAISS's factory string: Flat is exact; SQfp16 halves its memory; IVF4096,Flat looks into a part; PQ96 or
+    `spec` is FAISS's factory string: Flat is exact; SQfp16 halves its memory; IVF4096,Flat looks into
+    a part, by default the root of the number of its cells (`nprobe`); PQ96 or
     OPQ64_256,IVF65536,PQ64 keep codes of the vectors; HNSW32 is a graph. PCA changes the order: it centres vectors.
     A spec that must be trained is, on `train_rows` rows drawn with `seed` (default: 64 a cell and at least 65,536, or
     all).
@@ -213,29 +212,51 @@ def build_index(
         fingerprint = fingerprint or vectors.fingerprint
     else:
         vectors = vectors.detach().cpu() if hasattr(vectors, "detach") else vectors
-        vectors = vectors if isinstance(vectors, np.ndarray) else np.asarray(vectors)
+        vectors = vectors if isinstance(vectors, np.ndarray) else _matrix(vectors, "vectors")
+    if not (ids is None or isinstance(ids, pyarrow.Array)):
+        ids = list_of("build_index", ids, str, "ids")
     if ids is None or len(vectors.shape) != 2 or len(ids) != len(vectors) or not len(ids):
         given = f"{'no' if ids is None else len(ids)} ids, vectors {tuple(vectors.shape)}"
         raise KitError("build_index", "as many ids as vectors (count, d)", given)
     names = id_column(ids)
+    check_spec(spec, len(names))
     try:
         index = faiss.index_factory(int(vectors.shape[1]), spec, faiss.METRIC_INNER_PRODUCT)
-        index = index if device == "cpu" else _to_gpu(index, device)
+        check_metric(index, f"build_index, spec {spec!r}")
+        look_into_enough_cells(index)
+        for part in parts_of(index):
+            if hasattr(part, "do_polysemous_training"):  # minutes of training, for a kind of search not used here
+                part.do_polysemous_training = False
+        index = index if device == "cpu" else to_gpu(index, device)
         if not index.is_trained:
             index.train(_sample(vectors, train_rows or _enough(faiss, index), seed))
         for block in _blocks(vectors):
             index.add(block)
     except RuntimeError as error:
         where = f"build_index, spec {spec!r}, {len(ids):,} vectors of {vectors.shape[1]}"
-        raise KitError(where, "a factory string of FAISS that fits them", _reason(error)) from None
+        raise KitError(where, "a factory string of FAISS that fits them", reason_of(error)) from None
     return VectorIndex(index, names, spec, fingerprint, device)
+
+
+def _digest(path: Path) -> str:
+    """A digest of a file's size and of up to 256 blocks of it: tells two builds apart without reading 60 GB."""
+    size, block = path.stat().st_size, 1 << 16
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for start in np.linspace(0, max(0, size - block), min(256, size // block + 1), dtype=np.int64).tolist():
+            file.seek(start)
+            digest.update(file.read(block))
+    return digest.hexdigest()
 
 
 def _matrix(vectors: Any, what: str) -> np.ndarray:
     """Contiguous float32 (x, d); `KitError` for another shape, or the first row that is not finite."""
     if hasattr(vectors, "detach"):  # a torch tensor, without importing torch
         vectors = vectors.detach().cpu().float().numpy()
-    matrix = np.ascontiguousarray(vectors, dtype=np.float32)
+    try:
+        matrix = np.ascontiguousarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise KitError(what, "a matrix of numbers (x, d)", f"{vectors!r:.60}") from None
     if matrix.ndim != 2:
         raise KitError(what, "a matrix (x, d)", f"an array of shape {matrix.shape}")
     broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
@@ -264,21 +285,3 @@ def _sample(vectors: Any, count: int, seed: int) -> np.ndarray:
 def _enough(faiss: ModuleType, index: Any) -> int:
     cells = faiss.try_extract_index_ivf(index)
     return max(65_536, 64 * cells.nlist if cells is not None else 0)
-
-
-def _to_gpu(index: Any, device: str) -> Any:
-    faiss = load_faiss()
-    kind, _, number = device.partition(":")
-    gpus = faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
-    if kind != "cuda" or not (number or "0").isdecimal():
-        raise KitError("device", "cpu, cuda or cuda:<n>", repr(device))
-    if not gpus:
-        raise KitError(f"device {device!r}", "faiss-gpu and a GPU that it sees", "faiss without GPUs (device='cpu')")
-    if int(number or 0) >= gpus:
-        raise KitError(f"device {device!r}", f"one of {gpus} GPUs", number)
-    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), int(number or 0), index)
-
-
-def _reason(error: Exception) -> str:
-    """What FAISS says, without its own source lines."""
-    return str(error).strip().splitlines()[0].partition(": ")[2] or str(error).strip().splitlines()[0]

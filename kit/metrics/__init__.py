@@ -1,6 +1,6 @@
 """Judging answers and score tables: exact match and F1, answer recall, MRR, nDCG, MAP, diagnostics, intervals."""
 
-from kit.metrics.answers import exact_match, f1, has_answer, normalize_answer
+from kit.metrics.answers import exact_match, exact_match_rate, exact_matches, f1, has_answer, normalize_answer
 from kit.metrics.ranking import (
     Judgements,
     answer_hits,
@@ -28,6 +28,8 @@ __all__ = [
     "bootstrap_interval",
     "cover_depth",
     "exact_match",
+    "exact_match_rate",
+    "exact_matches",
     "f1",
     "has_answer",
     "inversions",

@@ -1,7 +1,7 @@
 """Comparing strings with answers: exact match, F1, and whether a text holds an answer.
 
 Knows no table or corpus: `kit.metrics` counts with these.
-Source: SQuAD v1.1's evaluation (normalisation, F1); DrQA, DPR and FiD (token match), METHOD section 0.
+Source: SQuAD v1.1's evaluation (normalisation, F1); DrQA, DPR and FiD (token match).
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
 import regex as expressions
 
-from kit.types import KitError
+from kit.arguments import instance_of, list_of
+from kit.types import KitError, Question
 
 _ARTICLES = expressions.compile(r"\b(a|an|the)\b")
 _TOKENS = expressions.compile(r"[\p{L}\p{N}\p{M}]+|[^\p{Z}\p{C}]")
@@ -30,17 +32,50 @@ def normalize_answer(text: str) -> str:
     >>> normalize_answer("The U.S.  Army!")
     'us army'
     """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    return " ".join(_ARTICLES.sub(" ", _text(text).lower().translate(_PUNCTUATION)).split())
 
 
-def exact_match(prediction: str, answers: Sequence[str]) -> bool:
-    """Whether the prediction equals one of the answers, both normalised; no answers at all is a `KitError`.
+def exact_match(prediction: str, answers: Sequence[str], regex: bool = False) -> bool:
+    r"""Whether the prediction equals one of the answers, both normalised. Raises `KitError` if there are no answers.
+
+    With `regex` the answers are regular expressions, one of which matches the prediction from its beginning, whatever
+    the case. Source: SQuAD's evaluation; DrQA, regex_match_score, for patterns (CuratedTREC).
 
     >>> exact_match("The Beatles!", ["Rolling Stones", "beatles"]), exact_match("Beatle", ["beatles"])
     (True, False)
+    >>> exact_match("in 1969", [r"(in )?196\d"], regex=True)
+    True
     """
-    said = normalize_answer(prediction)
-    return any(said == normalize_answer(answer) for answer in _checked(answers))
+    if regex:
+        text = unicodedata.normalize("NFD", _text(prediction))
+        return any(_pattern(answer).match(text) is not None for answer in _checked(answers))
+    normal = normalize_answer(prediction)
+    return any(normal == normalize_answer(answer) for answer in _checked(answers))
+
+
+def exact_match_rate(predictions: Mapping[str, str], questions: Sequence[Question], *, regex: bool = False) -> float:
+    """The share of questions whose prediction, by question id, is an exact match: 0 to 1, over those with answers.
+
+    Raises `KitError` if no question has answers, or one that has some has no prediction.
+
+    >>> questions = [Question("a", "capital of France?", ("Paris",)), Question("b", "of Italy?", ("Rome",))]
+    >>> exact_match_rate({"a": "paris.", "b": "Milan"}, questions)
+    0.5
+    """
+    right = exact_matches(predictions, questions, regex=regex)
+    if not len(right):
+        raise KitError("exact_match_rate", "questions with answers", "none")
+    return float(right.mean())
+
+
+def exact_matches(predictions: Mapping[str, str], questions: Sequence[Question], *, regex: bool = False) -> np.ndarray:
+    """Whether each prediction is an exact match, over the questions with answers, in their order: bool (q,)."""
+    instance_of("predictions", predictions, Mapping, "answers by question id")
+    answerable = [question for question in list_of("questions", questions, Question, "questions") if question.answers]
+    missing = [question.id for question in answerable if question.id not in predictions]
+    if missing:
+        raise KitError("predictions", f"one for question {missing[0]!r}", f"none for {len(missing)} questions")
+    return np.array([exact_match(predictions[one.id], one.answers, regex) for one in answerable], dtype=bool)
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
@@ -51,8 +86,8 @@ def f1(prediction: str, answers: Sequence[str]) -> float:
     >>> f1("the river Nile", ["Nile"])  # precision 1/2, recall 1
     0.6666666666666666
     """
-    said = normalize_answer(prediction).split()
-    return max(_word_f1(said, normalize_answer(answer).split()) for answer in _checked(answers))
+    words = normalize_answer(prediction).split()
+    return max(_word_f1(words, normalize_answer(answer).split()) for answer in _checked(answers))
 
 
 def has_answer(text: str | None, answers: Sequence[str], regex: bool = False) -> bool:
@@ -74,7 +109,7 @@ def searchable(text: str, regex: bool = False) -> str:
     >>> searchable("Paris, France!")
     ' paris , france ! '
     """
-    normal = unicodedata.normalize("NFD", text)
+    normal = unicodedata.normalize("NFD", _text(text))
     return normal if regex else _token_line(normal)
 
 
@@ -104,20 +139,23 @@ def _pattern(answer: str) -> expressions.Pattern[str]:
         raise KitError(f"answer {answer!r:.80}", "a regular expression", error) from None
 
 
-def _word_f1(said: list[str], wanted: list[str]) -> float:
-    if not said or not wanted:
-        return float(said == wanted)
-    shared = (Counter(said) & Counter(wanted)).total()
-    return 2 * shared / (len(said) + len(wanted))
+def _word_f1(predicted: list[str], answer: list[str]) -> float:
+    if not predicted or not answer:
+        return float(predicted == answer)
+    shared = (Counter(predicted) & Counter(answer)).total()
+    return 2 * shared / (len(predicted) + len(answer))
 
 
-def _listed(answers: Sequence[str]) -> Iterable[str]:
-    if isinstance(answers, str):
-        raise KitError("answers", "a list of strings", f"the string {answers!r:.60}")
-    return answers
+def _text(value: object) -> str:
+    return instance_of("text", value, str, "a string")
 
 
-def _checked(answers: Sequence[str]) -> Iterable[str]:
-    if not len(_listed(answers)):  # type: ignore[arg-type]
+def _listed(answers: Sequence[str]) -> list[str]:
+    return list_of("answers", answers, str, "answers")
+
+
+def _checked(answers: Sequence[str]) -> list[str]:
+    listed = _listed(answers)
+    if not listed:
         raise KitError("answers", "at least one answer", "none")
-    return answers
+    return listed

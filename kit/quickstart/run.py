@@ -22,7 +22,6 @@ import numpy as np
 from kit.data import Corpus, save_passages, save_questions
 from kit.encoder import DualEncoder
 from kit.files import read_json, write_json
-from kit.index import build_index
 from kit.metrics import answer_recall
 from kit.quickstart.measures import (
     corpus_figures,
@@ -138,8 +137,7 @@ def _digest(world: ToyWorld) -> str:
 
 
 def _retrieve_before(encoder: DualEncoder, corpus: Corpus, test: Sequence[Question], plan: Plan) -> ScoreTable:
-    vectors = encoder.encode_passages(corpus.values(), batch_size=256)
-    return DenseRetriever(encoder, build_index(list(corpus), vectors), name="before").retrieve(test, plan.retrieved)
+    return DenseRetriever.over(encoder, corpus, name="before", batch_size=256).retrieve(test, plan.retrieved)
 
 
 def _keys(recall: Mapping[int, float]) -> dict[str, float]:

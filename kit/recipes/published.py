@@ -215,7 +215,7 @@ def train_recipe(
     (the retriever's, say). A recipe without a teacher ("dpr") takes the best passages by the table's own scores.
     `second`: the teacher of the batch, for "tas-b" alone; `teacher` speaks twice where it is not given. `encoder` is
     trained as it is: `student_of` makes it of the recipe's family. `scale`, `steps`, `seed`: see `Recipe.config`; the
-    others: see `fit`. Passages that a teacher should see beside the retrieved ones: `with_drawn_passages`.
+    others: see `fit`. Passages that a teacher should see beside the retrieved ones: `kit.retrieve.add_random_passages`.
     """
     recipe = named_recipe(recipe)
     config = recipe.config(scale, steps=steps, seed=seed)

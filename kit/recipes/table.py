@@ -21,12 +21,10 @@ import typer
 from kit.data import Corpus
 from kit.encoder import DualEncoder
 from kit.files import read_json, write_json, written_aside
-from kit.index import build_index
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
 from kit.recipes.published import NO_TEACHER, RECIPES, Recipe, student_of, train_recipe
-from kit.retrieve import BM25, DenseRetriever
-from kit.rounds import with_drawn_passages
+from kit.retrieve import BM25, DenseRetriever, add_random_passages
 from kit.shipped import DATA
 from kit.teachers import READER_TEACHERS, Teacher, load_teacher
 from kit.toy.world import ToyWorld, build_world
@@ -111,7 +109,7 @@ def prepare(
     test = list(world.questions["test"])
     test = test if sizes.test is None else rng.sample(test, min(sizes.test, len(test)))
     found = BM25(corpus).retrieve(train, sizes.listed)
-    cells = with_drawn_passages(found, corpus, sizes.drawn, 0)
+    cells = add_random_passages(found, corpus, sizes.drawn, 0)
     return Ground(folder, bert, t5, pair_teachers, corpus, train, found, cells, test, sizes)
 
 
@@ -137,8 +135,7 @@ def _start(ground: Ground) -> DualEncoder:
 
 
 def _recall(ground: Ground, encoder: DualEncoder, name: str) -> dict[str, float]:
-    vectors = encoder.encode_passages(ground.corpus.values(), batch_size=256)
-    retriever = DenseRetriever(encoder, build_index(list(ground.corpus), vectors), name=name)
+    retriever = DenseRetriever.over(encoder, ground.corpus, name=name, batch_size=256)
     table = retriever.retrieve(ground.test, max(ground.sizes.ks))
     return _keys(answer_recall(table, ground.test, ground.corpus, ground.sizes.ks))
 

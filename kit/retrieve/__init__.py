@@ -2,5 +2,6 @@
 
 from kit.retrieve.bm25 import BM25
 from kit.retrieve.dense import DenseRetriever
+from kit.retrieve.random_passages import add_random_passages
 
-__all__ = ["BM25", "DenseRetriever"]
+__all__ = ["BM25", "DenseRetriever", "add_random_passages"]

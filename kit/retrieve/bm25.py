@@ -14,7 +14,9 @@ import bm25s
 import numpy as np
 from bm25s.stopwords import STOPWORDS_EN
 
+from kit.arguments import instance_of, list_of, whole_number
 from kit.files import folder_aside, read_json, restored, write_json
+from kit.index.search import MOST_K
 from kit.index.vectors import id_column, ids_of_rows, ids_sha256, read_ids, write_ids
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -64,7 +66,7 @@ class BM25:
             raise KitError("stem", " or ".join(STEMS), repr(stem))
         if k1 < 0 or not 0 <= b <= 1:
             raise KitError("BM25", "k1 >= 0 and b in 0 ... 1", f"k1={k1}, b={b}")
-        if not len(corpus):
+        if not len(instance_of("BM25", corpus, Mapping, "a corpus")):
             raise KitError("BM25", "a corpus with passages", "none")
         self.stem, self.k1, self.b = stem, k1, b
         self._ids = id_column(list(corpus))
@@ -89,8 +91,8 @@ class BM25:
 
         A passage that shares no word with the question is not found: its cell is missing.
         """
-        if k < 1:
-            raise KitError("retrieve", "k of at least 1", k)
+        questions = list_of("retrieve", questions, Question, "questions")
+        k = whole_number("retrieve", "k", k, most=MOST_K)
         rows = np.full((len(questions), k), -1, dtype=np.int64)
         scores = np.full((len(questions), k), np.nan, dtype=np.float32)
         for number, question in enumerate(questions):

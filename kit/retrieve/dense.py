@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kit.index import VectorIndex
+from kit.arguments import instance_of, list_of, whole_number
+from kit.index import VectorIndex, build_index
+from kit.index.search import MOST_K
 from kit.index.vectors import Vectors, ids_of_rows, write_vectors
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -75,8 +77,20 @@ class DenseRetriever:
             raise KitError("DenseRetriever", wanted, f"those of another ({index.fingerprint})")
         self.encoder, self.index, self.name = encoder, index, name
 
+    @classmethod
+    def over(
+        cls, encoder: DualEncoder, corpus: Mapping[str, Passage], *, name: str = "dense", batch_size: int = 64
+    ) -> DenseRetriever:
+        """A retriever over an exact index of the corpus, all of whose passages are encoded now, in memory."""
+        passages = list(instance_of("DenseRetriever.over", corpus, Mapping, "a corpus").values())
+        if not passages:
+            raise KitError("DenseRetriever.over", "a corpus with passages", "none")
+        vectors = encoder.encode_passages(passages, batch_size=batch_size)  # (x, d)
+        return cls(encoder, build_index(list(corpus), vectors, fingerprint=encoder.fingerprint), name=name)
+
     def retrieve(self, questions: Sequence[Question], k: int, **options: Any) -> ScoreTable:
         """The `k` best passages of each question, best first; `options` go to the search (nprobe, device ...)."""
+        questions = list_of("retrieve", questions, Question, "questions")
         vectors = self.encoder.encode_questions([question.text for question in questions])
         if isinstance(self.index, Vectors):
             ids, scores = exact_search(vectors, self.index, k, **options)
@@ -95,8 +109,7 @@ def exact_search(
     No index is built and one block of vectors is in memory at a time, so 21 million passages need little memory and
     one pass over the disk for all questions together. Missing ("" and NaN) where there are fewer than k.
     """
-    if k < 1:
-        raise KitError("exact_search", "k of at least 1", k)
+    k = whole_number("exact_search", "k", k, most=MOST_K)
     asked = torch.as_tensor(np.asarray(questions, dtype=np.float32), device=device)
     if asked.ndim != 2 or asked.shape[1] != vectors.shape[1]:
         raise KitError("exact_search", f"question vectors (x, {vectors.shape[1]})", tuple(asked.shape))
