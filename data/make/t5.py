@@ -68,6 +68,7 @@ class Run:
             t5.load_state_dict(FiDReader.from_pretrained(start, device="cpu").t5.state_dict())
             kept = read_json(start / "pretraining.json", dict)
             self.step, self.level = kept["step"], LEVELS.index(kept["level"])
+        self.moments_from = self.step  # where the optimisers' moments begin
         self.reader = FiDReader(t5, tokenizer, max_tokens=128)
         embeddings = {id(m.weight) for m in t5.modules() if isinstance(m, torch.nn.Embedding)}
         weights = list(t5.parameters())
@@ -134,11 +135,12 @@ class Run:
     def save(self) -> None:
         with written_aside(self.folder / "state.safetensors") as aside:
             save_file({n: v.contiguous() for n, v in self._tensors().items()}, aside)
-        write_json(self.folder / "state.json", {"step": self.step, "level": self.level})
+        kept = {"step": self.step, "level": self.level, "moments_from": self.moments_from}
+        write_json(self.folder / "state.json", kept)
 
     def _load(self) -> None:
         kept = read_json(self.folder / "state.json", dict)
-        self.step, self.level = kept["step"], kept["level"]
+        self.step, self.level, self.moments_from = kept["step"], kept["level"], kept["moments_from"]
         state = load_file(self.folder / "state.safetensors")
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
@@ -195,9 +197,10 @@ def main(
     run = Run(work, seed, start)
     if level:
         run.level = LEVELS.index(level)
-    exercises = Exercises(list(run.reader.tokenizer.get_vocab()))
+    words = list(run.reader.tokenizer.get_vocab())
+    exercises, held_out = Exercises(words), Exercises(words, dropped=0.0)
     began, cpu, kept, losses = time.time(), time.process_time(), time.time(), {}
-    first, stopped = run.step, []
+    first, stopped = run.moments_from, []
     signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
     while (left := 60 * minutes - (time.time() - began)) > 0 and not stopped:
         factor = rate * min(1.0, (run.step - first + 1) / 100) * (min(1.0, 0.03 + left / (60 * fall)) if fall else 1.0)
@@ -212,7 +215,7 @@ def main(
             reader = run.averaged()
             reader.save_pretrained(work / "averaged")
             level = LEVELS[run.level]
-            figures = {part: measure(reader, exercises, part) for part in dict.fromkeys((level, "passages"))}
+            figures = {part: measure(reader, held_out, part) for part in dict.fromkeys((level, "passages"))}
             print("  held out (loss, exact, gold by attention, by probability):", figures, flush=True)
             if figures[level][10][1] >= SOLVED.get(level, 2.0):
                 run.level += 1

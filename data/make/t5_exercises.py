@@ -23,9 +23,10 @@ PHRASES = ("{n} is {v}", "{n} has {v}", "the {n} : {v}", "for {n} it is {v}")
 
 
 class Exercises:
-    """Exercises of every level."""
+    """Exercises of every level; a share `dropped` of the longer ones' prompts lacks some of its words."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], dropped: float = 0.2) -> None:
+        self.dropped = dropped
         self.kinds, self.pools = load_kinds(), make_pools()
         self.words = [word for word in words if word.isalpha() and len(word) > 2]
 
@@ -58,8 +59,8 @@ class Exercises:
             passages.append((writer.other(), False))
         rng.shuffle(passages)
         prompt = rng.choice(kind.relations[relation].statements)
-        if level != "statements" and rng.random() < 0.3:
-            kept = rng.uniform(0.4, 1.0)
+        if level != "statements" and rng.random() < self.dropped:
+            kept = rng.uniform(0.5, 1.0)
             prompt = " ".join(w for w in prompt.split() if "{" in w or rng.random() < kept)
         return _exercise(prompt.format(name=target.name, value=GAP), passages, target.facts[relation])
 
