@@ -1,6 +1,7 @@
 """What stands in the way on this machine: versions against the tested ranges, GPU, memory, threads.
 
-The ranges are the package's own requirements, so they are written in one place. Imports torch only to ask for the GPU.
+The ranges are the package's own requirements; a checkout's constraints.txt names the versions that passed together.
+Imports torch only to ask for the GPU and the threads.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +22,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-SHOWN = ("torch", "transformers", "ipywidgets", "anywidget", "plotly", "jupyterlab")
+from kit.threads import chosen_by_user, cpu_quota, thread_count
+
+SHOWN = ("torch", "transformers")
+EXTRAS = ("widgets", "lab", "course")  # a look, a JupyterLab, pages; each is optional
 FAISS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")  # they hold the same module
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # What widgets need of each other, and the extension that each brings to JupyterLab, Notebook 7 and Voila.
@@ -41,81 +47,119 @@ class Check:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What the package says that it needs."""
+    """What the package says that it needs, and what each of its extras needs beside that."""
 
     python: str
     packages: tuple[Requirement, ...]
-    faiss: Requirement | None
+    extras: dict[str, tuple[Requirement, ...]]
+
+    @property
+    def faiss(self) -> Requirement | None:
+        """The range of faiss."""
+        return next((one for each in self.extras.values() for one in each if one.name in FAISS), None)
 
 
 def checks() -> list[Check]:
     """Every check, in the order in which they should be read; none of them changes anything."""
-    wanted = requirements()
-    if wanted is None:
+    needs = requirements()
+    if needs is None:
         advice = "pip install -e . in a checkout of the kit"
         return [Check("kit", False, "neither installed nor a checkout: no versions are known", advice)]
     return [
-        check_python(wanted.python),
-        *check_packages(wanted.packages),
-        check_faiss(wanted.faiss),
+        check_python(needs.python),
+        *check_packages(needs.packages),
+        check_faiss(needs.faiss),
+        *(check_extra(name, needs.extras[name]) for name in EXTRAS if name in needs.extras),
+        check_tested_together(CHECKOUT / "constraints.txt"),
         *(_guarded(name, look) for name, look in MACHINE.items()),
     ]
 
 
 def requirements() -> Requirements | None:
-    """The requirements of the installed package, or of the checkout that this file stands in; None without either."""
-    try:
-        about = importlib.metadata.metadata("kit")
-        python, lines = about["Requires-Python"] or "", importlib.metadata.requires("kit") or []
-    except importlib.metadata.PackageNotFoundError:
-        if not (CHECKOUT / "pyproject.toml").is_file():
-            return None
+    """The requirements of the checkout that this file stands in, or of the installed package; None without either."""
+    if (CHECKOUT / "pyproject.toml").is_file():  # an editable installation's own record may be older
         project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        extras = project.get("optional-dependencies", {})
-        python = project["requires-python"]
-        lines = [*project["dependencies"], *(line for each in extras.values() for line in each if line in _faiss(each))]
-    found = [Requirement(line) for line in lines]
-    faiss = next((one for one in found if one.name in FAISS), None)
-    plain = [
-        one for one in found if one.name not in FAISS and (one.marker is None or one.marker.evaluate({"extra": ""}))
-    ]
-    return Requirements(python, tuple(plain), faiss)
+        python, core = project["requires-python"], [Requirement(line) for line in project["dependencies"]]
+        optional = project.get("optional-dependencies", {})
+        of_extra = {name: [Requirement(line) for line in lines] for name, lines in optional.items()}
+    else:
+        try:
+            about = importlib.metadata.metadata("kit")
+        except importlib.metadata.PackageNotFoundError:
+            return None
+        python, extras = about["Requires-Python"] or "", about.get_all("Provides-Extra") or []
+        lines = [Requirement(line) for line in importlib.metadata.requires("kit") or []]
+        core = [one for one in lines if one.marker is None or one.marker.evaluate({"extra": ""})]
+        of_extra = {name: [one for one in lines if one not in core and _is_of(one, name)] for name in extras}
+    own = {name: tuple(one for one in lines if one.name != "kit") for name, lines in of_extra.items()}
+    return Requirements(python, tuple(core), own)
 
 
-def _faiss(lines: list[str]) -> list[str]:
-    return [line for line in lines if Requirement(line).name in FAISS]
+def _is_of(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
 
 
-def check_python(wanted: str) -> Check:
+def check_python(range_: str) -> Check:
     """The running Python against the package's range."""
-    given = platform.python_version()
-    ok = SpecifierSet(wanted).contains(given, prereleases=True)
-    return Check("python", ok, f"{given} (wanted {wanted})", "" if ok else f"a Python {wanted}")
+    version = platform.python_version()
+    ok = SpecifierSet(range_).contains(version, prereleases=True)
+    return Check("python", ok, f"{version} (wanted {range_})", "" if ok else f"a Python {range_}")
 
 
-def check_packages(wanted: tuple[Requirement, ...]) -> list[Check]:
+def check_packages(needs: tuple[Requirement, ...]) -> list[Check]:
     """A check for each package of `SHOWN`, and one for all others."""
-    found = {one.name: check_package(one) for one in wanted}
-    rest = {name: check for name, check in found.items() if name not in SHOWN}
-    wrong = [check for check in rest.values() if not check.ok]
-    told = "; ".join(f"{check.name} {check.found}" for check in wrong) or f"{len(rest)} as they should be"
-    advice = "" if not wrong else "; ".join(check.advice for check in wrong)
-    shown = [found[name] for name in SHOWN if name in found]
-    return [*shown, Check("other packages", not wrong, told, advice)]
+    every = {one.name: check_package(one) for one in needs}
+    shown = [every[name] for name in SHOWN if name in every]
+    return [*shown, _together("other packages", [check for name, check in every.items() if name not in SHOWN])]
 
 
-def check_package(wanted: Requirement) -> Check:
-    """An installed package against its range."""
-    remedy = f"pip install '{wanted.name}{wanted.specifier}'"
-    try:
-        given = importlib.metadata.version(wanted.name)
-    except importlib.metadata.PackageNotFoundError:
-        return Check(wanted.name, False, f"missing (wanted {wanted.specifier})", remedy)
-    ok = wanted.specifier.contains(given, prereleases=True)
-    return Check(wanted.name, ok, f"{given} (wanted {wanted.specifier})", "" if ok else remedy)
+def check_extra(name: str, needs: tuple[Requirement, ...]) -> Check:
+    """The packages of an extra: those that are installed against their ranges. None has to be there."""
+    there = [check_package(one) for one in needs if _version(one.name) is not None]
+    missing = [one.name for one in needs if _version(one.name) is None]
+    extra = _together(f"extra {name}", there)
+    if missing and extra.ok:
+        found = f"{', '.join(missing)} missing" if there else "not installed"
+        return Check(extra.name, True, f"{found} (pip install 'kit[{name}]')")
+    return extra
 
 
-def check_faiss(wanted: Requirement | None) -> Check:
+def _together(name: str, every: list[Check]) -> Check:
+    wrong = [check for check in every if not check.ok]
+    found = "; ".join(f"{check.name} {check.found}" for check in wrong) or f"{len(every)} as they should be"
+    return Check(name, not wrong, found, "; ".join(check.advice for check in wrong))
+
+
+def check_package(need: Requirement) -> Check:
+    """An installed package against the range that was tested."""
+    remedy = f"pip install '{need.name}{need.specifier}'"
+    version = _version(need.name)
+    if version is None:
+        return Check(need.name, False, f"missing (wanted {need.specifier})", remedy)
+    ok = need.specifier.contains(version, prereleases=True)
+    found = f"{version} (wanted {need.specifier})" if ok else f"{version}, not tested (wanted {need.specifier})"
+    return Check(need.name, ok, found, "" if ok else remedy)
+
+
+def check_tested_together(constraints: Path) -> Check:
+    """How many installed packages have the very versions that passed the tests together. Others may be right too."""
+    name = "tested together"
+    if not constraints.is_file():
+        return Check(name, True, "not known here (a checkout's constraints.txt lists the versions)")
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;#\n]+)", constraints.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    installed = [(package, pin, version) for package, pin in pins if (version := _version(package)) is not None]
+    other = [
+        f"{package} {version} (tested: {pin})"
+        for package, pin, version in installed
+        if version.partition("+")[0] != pin
+    ]
+    if not other:
+        return Check(name, True, f"all {len(installed)} packages of constraints.txt")
+    found = f"{len(installed) - len(other)} of {len(installed)} packages of constraints.txt; not {', '.join(other[:3])}"
+    return Check(name, True, found + (" ..." if len(other) > 3 else ""), f"pip install -c {constraints.name} -e .")
+
+
+def check_faiss(need: Requirement | None) -> Check:
     """One of faiss's packages: none is missing, two overwrite each other. conda's is called plain faiss."""
     installed = [name for name in (*FAISS, "faiss") if _version(name) is not None]
     if len([name for name in installed if name != "faiss"]) > 1:
@@ -126,31 +170,33 @@ def check_faiss(wanted: Requirement | None) -> Check:
     if find_spec("faiss") is None:
         remedy = f"pip install --force-reinstall {installed[0]}"
         return Check("faiss", False, f"{installed[0]} without its module", remedy)
-    given = _version(installed[0]) or ""
-    ok = wanted is None or wanted.specifier.contains(given, prereleases=True)
-    told = f"{installed[0]} {given}" + ("" if wanted is None else f" (wanted {wanted.specifier})")
-    return Check("faiss", ok, told, "" if ok else f"pip install '{installed[0]}{wanted.specifier}'")
+    version = _version(installed[0]) or ""
+    ok = need is None or need.specifier.contains(version, prereleases=True)
+    found = f"{installed[0]} {version}" + ("" if need is None else f" (wanted {need.specifier})")
+    return Check("faiss", ok, found, "" if ok else f"pip install '{installed[0]}{need.specifier}'")
 
 
 def check_widgets() -> Check:
     """Whether the widgets' packages fit each other, and JupyterLab has their extensions, whole and switched on."""
     missing = [name for name in WIDGETS if _version(name) is None]
+    if "ipywidgets" in missing:
+        return Check("widgets", True, "not installed (pip install 'kit[widgets]' for the explorers)")
     if missing:
         return Check("widgets", False, f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}")
-    told = ", ".join(f"{name} {_version(name)}" for name in WIDGETS)
+    versions = ", ".join(f"{name} {_version(name)}" for name in WIDGETS)
     for name in WIDGETS:
         for need in map(Requirement, importlib.metadata.requires(name) or []):
-            given = _version(need.name)
-            if need.name not in WIDGETS or given is None or need.marker is not None:
+            version = _version(need.name)
+            if need.name not in WIDGETS or version is None or need.marker is not None:
                 continue
-            if not need.specifier.contains(given, prereleases=True):
+            if not need.specifier.contains(version, prereleases=True):
                 remedy = f"pip install --upgrade {' '.join(WIDGETS)}"
-                return Check("widgets", False, f"{name} {_version(name)} needs {need}, here is {given}", remedy)
+                return Check("widgets", False, f"{name} {_version(name)} needs {need}, here is {version}", remedy)
     for name, extension in WIDGETS.items():
         if extension and (trouble := _extension_trouble(name, extension)):
             return Check("widgets", False, *trouble)
     advice = "where JupyterLab runs in another environment, that one needs jupyterlab_widgets and anywidget too"
-    return Check("widgets", True, told, "" if _version("jupyterlab") else advice)
+    return Check("widgets", True, versions, "" if _version("jupyterlab") else advice)
 
 
 def _extension_trouble(name: str, extension: str) -> tuple[str, str] | None:
@@ -183,9 +229,9 @@ def check_gpu() -> Check:
 
     if torch.cuda.is_available():
         devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-        told = ", ".join(f"{one.name} ({one.total_memory / 1e9:.0f} GB)" for one in devices)
+        names = ", ".join(f"{one.name} ({one.total_memory / 1e9:.0f} GB)" for one in devices)
         native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Check("gpu", True, told, "" if native else "no bfloat16 here: use --dtype float32 and --precision no")
+        return Check("gpu", True, names, "" if native else "no bfloat16 here: use --dtype float32 and --precision no")
     if Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi"):
         build = torch.version.cuda
         why = f"is built for CUDA {build}: is the driver new enough?" if build else "is built without CUDA"
@@ -200,9 +246,9 @@ def check_memory() -> Check:
     memory = psutil.virtual_memory()
     limit = _container_limit()
     total = memory.total if limit is None else min(limit, memory.total)
-    told = f"{total / 1e9:.1f} GB, {min(memory.available, total) / 1e9:.1f} GB free"
+    found = f"{total / 1e9:.1f} GB, {min(memory.available, total) / 1e9:.1f} GB free"
     ok = total >= LITTLE_MEMORY
-    return Check("memory", ok, told, "" if ok else f"{LITTLE_MEMORY / 1e9:.0f} GB at least: notebooks may be killed")
+    return Check("memory", ok, found, "" if ok else f"{LITTLE_MEMORY / 1e9:.0f} GB at least: notebooks may be killed")
 
 
 def _container_limit() -> int | None:
@@ -217,17 +263,32 @@ def _container_limit() -> int | None:
 
 
 def check_threads() -> Check:
-    """The threads that torch computes with, and the cores that this process may use."""
+    """The threads that torch computes with under the kit, and the processors that this process may use."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = torch.get_num_threads()
+    import kit.device  # noqa: F401  (it lowers torch's threads, as every reader and encoder does)
+
+    threads, allowed, quota, setting = torch.get_num_threads(), thread_count(), cpu_quota(), chosen_by_user()
+    found = f"{threads} of torch on {allowed} of {os.cpu_count()} processors"
+    found += "" if quota is None else f" (the container's quota: {quota:.3g})"
+    found += f"; {setting}={os.environ[setting]}" if setting else ""
+    policy = os.environ.get("OMP_WAIT_POLICY", "not set")
+    found += f"; OMP_WAIT_POLICY {policy}"
     advice = ""
-    if threads > cores:
-        advice = f"more threads than cores slow each other down: OMP_NUM_THREADS={cores}"
-    elif threads < cores // 2:
-        advice = f"fewer threads than cores: is OMP_NUM_THREADS set? Now {os.environ.get('OMP_NUM_THREADS')}"
-    return Check("threads", True, f"{threads} of torch on {cores} cores", advice)
+    if threads > allowed:
+        advice = f"more threads than processors slow each other down: OMP_NUM_THREADS={allowed}"
+    elif threads < allowed // 2:
+        advice = f"{threads} of {allowed} processors are used" + (f": {setting} is set" if setting else "")
+    return Check("threads", True, found, advice)
+
+
+def check_openmp() -> Check:
+    """Whether torch and faiss bring an OpenMP each, which on macOS can end Python without a word."""
+    if sys.platform != "darwin":
+        return Check("openmp", True, "torch and faiss get on with each other on this system")
+    found = "macOS: torch's and faiss's packages bring an OpenMP each, and Python may crash when both compute"
+    advice = "if Python crashes in a search: OMP_NUM_THREADS=1 before it starts, or both from conda-forge (one OpenMP)"
+    return Check("openmp", True, found, advice)
 
 
 def check_disk() -> Check:
@@ -250,8 +311,11 @@ def check_toy_models() -> Check:
 
 def check_browser() -> Check:
     """A browser for the widgets' own tests; nothing else needs one."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    return Check("chromium (optional)", True, found or "none: the widgets' browser tests are left out")
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None and _version("playwright") is not None:
+        advice = "for the explorers' tests: apt-get install chromium"
+        return Check("browser (optional)", True, "none: the tests in tests/browser cannot run", advice)
+    return Check("browser (optional)", True, browser or "none (only the explorers' own tests need one)")
 
 
 MACHINE: dict[str, Callable[[], Check]] = {
@@ -259,9 +323,10 @@ MACHINE: dict[str, Callable[[], Check]] = {
     "gpu": check_gpu,
     "memory": check_memory,
     "threads": check_threads,
+    "openmp": check_openmp,
     "disk": check_disk,
     "toy models": check_toy_models,
-    "chromium": check_browser,
+    "browser": check_browser,
 }
 
 

@@ -6,6 +6,7 @@ Loads nothing heavy, so that it can be asked before torch and FAISS are loaded.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 USER_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the number of threads, if the user chose one
@@ -23,6 +24,16 @@ def thread_count() -> int:
 def chosen_by_user() -> str | None:
     """The environment variable with which the user set the number of threads, or None."""
     return next((name for name in USER_SETTINGS if os.environ.get(name)), None)
+
+
+def let_waiting_threads_sleep() -> None:
+    """Ask OpenMP (OMP_WAIT_POLICY) for threads that sleep while they wait, unless the user chose or torch is loaded.
+
+    Spinning threads take the processors from those that compute: see docs/speed.md. What is started from this process,
+    as the kernels of `kit lab`, inherits the choice.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def cpu_quota(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float | None:

@@ -105,3 +105,31 @@ def test_torch_gets_the_containers_threads_unless_the_user_chose():
     assert threads_after("import torch; torch.set_num_threads(5)", 2.0) == 5
     assert threads_after("", 1.0) == 1
     assert threads_after("", 1.0, OMP_NUM_THREADS="2") == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "setting", "wanted"),
+    [("", {}, "PASSIVE"), ("", {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"), ("import torch", {}, "None")],
+)
+def test_waiting_threads_sleep_unless_the_user_chose_or_torch_is_there(code, setting, wanted):
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **setting}
+    lines = f"{code}\nimport kit, os, sys\nprint(os.environ.get('OMP_WAIT_POLICY'))"
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip() == wanted
+
+
+def test_faiss_gets_no_more_threads_than_there_are_processors(monkeypatch):
+    faiss = pytest.importorskip("faiss")
+    from kit.index.kinds import load_faiss
+
+    before = faiss.omp_get_max_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    try:
+        faiss.omp_set_num_threads(7)
+        monkeypatch.setattr("kit.index.kinds.thread_count", lambda: 1)
+        assert load_faiss().omp_get_max_threads() == 1
+        faiss.omp_set_num_threads(7)
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+        assert load_faiss().omp_get_max_threads() == 7
+    finally:
+        faiss.omp_set_num_threads(before)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import email.message
 import importlib.metadata
 import json
 from pathlib import Path
 
 import pytest
+import torch
 from packaging.requirements import Requirement
 from test_cli import kit
 
@@ -47,9 +49,62 @@ def test_packages_that_are_not_shown_are_one_check(monkeypatch):
     wanted = [Requirement(line) for line in ("torch>=2.8", "regex>=2024.5", "tqdm>=4.66")]
     found = doctor.check_packages(tuple(wanted))
     assert [check.name for check in found] == ["torch", "other packages"]
-    assert not found[1].ok and found[1].found == "regex 2020.1 (wanted >=2024.5)"
+    assert not found[1].ok and found[1].found == "regex 2020.1, not tested (wanted >=2024.5)"
     installed(monkeypatch, torch="2.9", regex="2025.1", tqdm="4.70")
     assert doctor.check_packages(tuple(wanted))[1] == Check("other packages", True, "2 as they should be")
+
+
+def test_an_extra_is_looked_at_as_far_as_it_is_installed(monkeypatch):
+    needs = (Requirement("ipywidgets>=7.7"), Requirement("plotly>=5.24,<8"))
+    installed(monkeypatch, ipywidgets="8.1", plotly="6.0")
+    assert doctor.check_extra("widgets", needs) == Check("extra widgets", True, "2 as they should be")
+    installed(monkeypatch, ipywidgets="8.1")
+    found = doctor.check_extra("widgets", needs)
+    assert found.ok and found.found == "plotly missing (pip install 'kit[widgets]')"
+    installed(monkeypatch, ipywidgets="7.6")
+    found = doctor.check_extra("widgets", needs)
+    assert not found.ok and found.found == "ipywidgets 7.6, not tested (wanted >=7.7)"
+    installed(monkeypatch)
+    assert doctor.check_extra("widgets", needs).found == "not installed (pip install 'kit[widgets]')"
+
+
+def test_versions_other_than_those_tested_together_are_said(monkeypatch, tmp_path):
+    constraints = tmp_path / "constraints.txt"
+    assert doctor.check_tested_together(constraints).found.startswith("not known here")
+    constraints.write_text("# tested\ntorch==2.13.0\nregex==2025.1 ; python_version > '3'\nplotly==6.0\n")
+    installed(monkeypatch, torch="2.13.0+cpu", regex="2025.1")
+    assert doctor.check_tested_together(constraints).found == "all 2 packages of constraints.txt"
+    installed(monkeypatch, torch="2.12.0", regex="2025.1")
+    found = doctor.check_tested_together(constraints)
+    assert found.ok and found.found == "1 of 2 packages of constraints.txt; not torch 2.12.0 (tested: 2.13.0)"
+
+
+def test_macos_has_its_way_round(monkeypatch):
+    monkeypatch.setattr(doctor.sys, "platform", "darwin")
+    assert "OMP_NUM_THREADS=1" in doctor.check_openmp().advice
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    assert doctor.check_openmp().advice == ""
+
+
+def test_no_browser_is_advice_for_those_who_test(monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    installed(monkeypatch, playwright="1.50")
+    assert "apt-get install chromium" in doctor.check_browser().advice
+    installed(monkeypatch)
+    assert doctor.check_browser().advice == ""
+
+
+def test_threads_are_told_with_the_quota_and_what_the_user_set(monkeypatch):
+    monkeypatch.setattr(doctor, "cpu_quota", lambda: 1.5)
+    monkeypatch.setattr(doctor, "thread_count", lambda: 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    found = doctor.check_threads()
+    assert (
+        found.found.startswith("3 of torch on 1 of ")
+        and "(the container's quota: 1.5); OMP_NUM_THREADS=3" in found.found
+    )
+    assert found.advice == "more threads than processors slow each other down: OMP_NUM_THREADS=1"
 
 
 def test_faiss_is_there_once(monkeypatch):
@@ -105,6 +160,8 @@ def test_widgets_that_do_not_fit_are_named(jupyter, monkeypatch):
     assert found.found == "ipywidgets 8.1.9 needs jupyterlab_widgets~=3.0.15, here is 1.1.0"
     installed(monkeypatch, ipywidgets="8.1.9")
     assert doctor.check_widgets().found == "jupyterlab_widgets, anywidget missing"
+    installed(monkeypatch)
+    assert doctor.check_widgets().ok and "not installed" in doctor.check_widgets().found
 
 
 def test_a_widgets_extension_is_missing_hidden_or_switched_off(jupyter, monkeypatch):
@@ -134,8 +191,22 @@ def test_python_is_held_against_its_range():
 def test_requirements_are_those_of_the_project():
     found = doctor.requirements()
     names = {one.name for one in found.packages}
-    assert set(doctor.SHOWN) <= names and found.faiss.name == "faiss-cpu"
-    assert found.python == ">=3.11" and not names & {"pytest", "faiss-gpu", "playwright"}
+    assert set(doctor.SHOWN) <= names and found.faiss.name == "faiss-cpu" and set(doctor.EXTRAS) <= set(found.extras)
+    assert found.python == ">=3.11" and not names & {"pytest", "faiss-gpu", "playwright", "ipywidgets"}
+
+
+def test_requirements_of_a_wheel_come_from_its_metadata(monkeypatch, tmp_path):
+    wheel = email.message.Message()
+    wheel["Requires-Python"], wheel["Provides-Extra"] = ">=3.11", "cpu"
+    lines = ["torch<2.14,>=2.11", "faiss-cpu<2,>=1.12; extra == 'cpu'", "kit[cpu]; extra == 'cpu'"]
+    monkeypatch.setattr(doctor, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(doctor.importlib.metadata, "metadata", lambda name: wheel)
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda name: lines)
+    found = doctor.requirements()
+    assert [one.name for one in found.packages] == ["torch"] and [one.name for one in found.extras["cpu"]] == [
+        "faiss-cpu"
+    ]
+    assert found.faiss.specifier.contains("1.12")
 
 
 def test_without_package_or_checkout_no_version_is_known(monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,8 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 
 
 def _prepare() -> None:
-    """Progress that suits a log where there is no terminal, and a SIGTERM that lets files be cleaned up."""
+    """Progress that suits a log, a warning in one line, and a SIGTERM that lets files be cleaned up."""
+    warnings.showwarning = lambda message, *_: print(_one_line(f"kit: warning: {message}"), file=sys.stderr)
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", "30")
     if hasattr(signal, "SIGTERM") and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:

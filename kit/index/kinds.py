@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from kit.arguments import instance_of, whole_number
+from kit.threads import chosen_by_user, thread_count
 from kit.types import KitError
 
 FAISS_PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
@@ -26,6 +27,8 @@ def load_faiss() -> ModuleType:
         import faiss
     except ImportError as error:
         raise KitError("faiss", "faiss-cpu or faiss-gpu (pip install faiss-cpu)", error) from None
+    if chosen_by_user() is None and faiss.omp_get_max_threads() > thread_count():
+        faiss.omp_set_num_threads(thread_count())
     return faiss
 
 
