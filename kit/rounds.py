@@ -31,8 +31,8 @@ class Plan:
     """What a loop does. The defaults are the toy's; at full scale `retrieved` and `scored` are 100."""
 
     rounds: int = 2
-    reader: ReaderTraining = READER_TRAINING["quick"]
-    student: Distillation = DISTILLATION["quick"]
+    reader: ReaderTraining = READER_TRAINING["toy"]
+    student: Distillation = DISTILLATION["toy"]
     loss: str = "kl"
     aggregation: str = "fid_kd"
     retrieved: int = 20  # passages kept of each question

@@ -420,7 +420,7 @@ MISTAKES = {
     "kit reader score broken.jsonl --model toy-t5 --out new.jsonl": BROKEN,
     "kit reader train broken.jsonl --model toy-t5 --out new": BROKEN,
     f"{TRAIN} notes": "notes: wanted a new folder, or one with",
-    f"{TRAIN} new --preset huge": "--preset: wanted one of quick, base",
+    f"{TRAIN} new --scale huge": "--scale: wanted one of toy, full",
     f"{TRAIN} new --model ./none": "./none: wanted a checkpoint folder",
     f"{TRAIN} new --model nq_retriever": "nq_retriever: wanted a reader",
     f"{TRAIN} new --precision fp8": "--precision: wanted one of no, bf16",
@@ -435,7 +435,7 @@ MISTAKES = {
     f"{TEACH} --loss mse --temperature 2": "--temperature: wanted a loss with a temperature",
     f"{TEACH} --family t5": "--family: wanted one of",
     f"{TEACH} --recipe kd": "--recipe: wanted one of fid-kd, rdr, margin-mse",
-    f"{TEACH} --scale full": "--scale: wanted one of toy, published",
+    f"{TEACH} --scale published": "--scale: wanted one of toy, full",
     f"{TEACH} --recipe dpr --teacher toy/reader": "--teacher: wanted none: dpr learns from answers",
     f"{TEACH} --recipe dpr --loss kl": "--loss, --temperature: wanted neither: dpr has its own loss",
     f"{TEACH} --recipe tas-b": "--teacher: wanted a checkpoint: tas-b scores",
@@ -488,22 +488,22 @@ def test_ctrl_c_is_one_line_and_130(place, monkeypatch):
 
 
 def test_a_training_that_is_stopped_goes_on(place, walk, monkeypatch):
-    from kit.train import stages as train
+    from kit.train.batches import Stream
 
     line = "kit reader train toy/train.bm25.jsonl --model toy-t5 --out again --batch 2 --n-context 2 --steps 3"
-    draw = train.draw
+    batch = Stream.batch
 
-    def stopped(items, size, number, seed):
+    def stopped(stream, number):
         if number == 2:
             raise KeyboardInterrupt
-        return draw(items, size, number, seed)
+        return batch(stream, number)
 
-    monkeypatch.setattr("kit.train.stages.draw", stopped)
+    monkeypatch.setattr(Stream, "batch", stopped)
     ended = kit(f"{line} --save-every 1")
     assert ended.code == 130 and not (place / "again").exists()
     told = "kit: stopped: at step 2; the same command goes on from the last checkpoint in again.training"
     assert ended.err.splitlines()[-1] == told
-    monkeypatch.setattr("kit.train.stages.draw", draw)
+    monkeypatch.setattr(Stream, "batch", batch)
     assert kit(f"{line} --save-every 1").code == 0
     history = json.loads((place / "again.json").read_text())["losses"]
     assert [row["step"] for row in history] == [1, 2, 3] and (place / "again" / "model.safetensors").exists()

@@ -8,8 +8,8 @@ import torch
 
 from kit.retrieve import BM25
 from kit.train import InBatch, Optimisation, train_in_batch
-from kit.train.contrastive import Labelled, batch_tokens, false_negatives, labelled
-from kit.train.warm_up import BatchScores
+from kit.train.batches import BatchVectors
+from kit.train.contrastive import Labelled, false_negatives, labelled
 from kit.types import KitError, Passage, Question, ScoreTable
 
 TEXTS = {"rome": "In Rome.", "paris": "In Paris.", "bonn": "In Bonn.", "both": "From Rome to Paris."}
@@ -46,7 +46,7 @@ def test_the_loss_is_that_over_the_different_passages_of_the_batch(small_encoder
     questions = world.questions["train"][:5]
     table = BM25(corpus).retrieve(questions, 8)
     items = labelled(questions, corpus, table)
-    config = InBatch(Optimisation(steps=1, rate=0.0), questions=len(items))
+    config = InBatch(Optimisation(steps=1, learning_rate=0.0), questions=len(items))
     vectors = {
         "asked": small_encoder.encode_questions([item.question.text for item in items]) * small_encoder.scale,
         "found": {
@@ -60,16 +60,16 @@ def test_the_loss_is_that_over_the_different_passages_of_the_batch(small_encoder
     wanted = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(len(items)), own])
     row = train_in_batch(small_encoder, questions, corpus, table, config, progress=False).losses[0]
     assert row["loss"] == pytest.approx(wanted, abs=1e-4)
-    assert row["found"] == pytest.approx(np.mean(logits.argmax(1) == own))
+    assert row["first"] == pytest.approx(np.mean(logits.argmax(1) == own))
 
 
 def test_it_is_learned(small_encoder, world, corpus):
     questions = world.questions["train"][:24]
     table = BM25(corpus).retrieve(questions, 8)
-    config = InBatch(Optimisation(steps=40, rate=1e-2), questions=8)
+    config = InBatch(Optimisation(steps=40, learning_rate=1e-2), questions=8)
     rows = train_in_batch(small_encoder, questions, corpus, table, config, progress=False).losses
-    found = [row["found"] for row in rows]
-    assert np.mean(found[-5:]) > np.mean(found[:5]) + 0.3
+    first = [row["first"] for row in rows]
+    assert np.mean(first[-5:]) > np.mean(first[:5]) + 0.3
 
 
 def test_both_towers_of_a_pair_learn(small_encoder, world, corpus):
@@ -79,17 +79,17 @@ def test_both_towers_of_a_pair_learn(small_encoder, world, corpus):
     before = [tower.embeddings.word_embeddings.weight.clone() for tower in student.towers]
     questions = world.questions["train"][:6]
     table = BM25(corpus).retrieve(questions, 6)
-    config = InBatch(Optimisation(steps=2, rate=1e-2), questions=4)
+    config = InBatch(Optimisation(steps=2, learning_rate=1e-2), questions=4)
     train_in_batch(student, questions, corpus, table, config, progress=False)
     after = [tower.embeddings.word_embeddings.weight for tower in student.towers]
     assert len(after) == 2 and not any(map(torch.equal, before, after)) and not torch.equal(*after)
 
 
-def test_batch_tokens_follow_the_family(small_encoder, world, corpus):
-    question, passage = world.questions["train"][0], next(iter(corpus.values()))
-    tokens = batch_tokens(small_encoder, [question], [passage])
+def test_batches_give_the_encoders_own_vectors_in_their_order(small_encoder, world, corpus):
+    questions, passages = world.questions["train"][:2], list(corpus.values())[:40]  # more than one part
+    module = BatchVectors(small_encoder)
     with torch.no_grad():
-        asked, found = BatchScores(small_encoder)(*tokens)
-    np.testing.assert_allclose(found, small_encoder.encode_passages([passage]), rtol=1e-4, atol=1e-5)
-    wanted = small_encoder.encode_questions([question.text]) * small_encoder.scale
-    np.testing.assert_allclose(asked, wanted, rtol=1e-4, atol=1e-5)
+        vectors, rows = module(*module.tokenize(questions, passages))
+    np.testing.assert_allclose(rows, small_encoder.encode_passages(passages), rtol=1e-4, atol=1e-5)
+    wanted = small_encoder.encode_questions([question.text for question in questions])
+    np.testing.assert_allclose(vectors, wanted, rtol=1e-4, atol=1e-5)

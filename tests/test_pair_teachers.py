@@ -41,7 +41,7 @@ def table(corpus, asked):
 @pytest.mark.parametrize("name", KINDS)
 def test_it_learns_and_is_loaded_as_the_released_ones_are(name, small_encoder, asked, corpus, table, tmp_path):
     learn, save = KINDS[name]
-    config = PairTraining(Optimisation(steps=60, rate=5e-3), questions=6, negatives=3, others=1)
+    config = PairTraining(Optimisation(steps=60, learning_rate=5e-3), questions=6, negatives=3, others=1)
     before = {key: weight.clone() for key, weight in small_encoder.state_dict().items()}
     teacher = learn(small_encoder, asked, corpus, table, config, folder=tmp_path / "run", progress=False)
     rows = json.loads((tmp_path / "run" / "training.json").read_text())["losses"]

@@ -25,8 +25,8 @@ from kit.train import Distillation, Optimisation, ReaderTraining
 from kit.types import KitError, ScoreTable
 
 PLAN = Plan(
-    reader=ReaderTraining(Optimisation(steps=2, rate=1e-5), questions=2, n_context=2),
-    student=Distillation(Optimisation(steps=2, rate=1e-5), questions=2, passages=4),
+    reader=ReaderTraining(Optimisation(steps=2, learning_rate=1e-5), questions=2, n_context=2),
+    student=Distillation(Optimisation(steps=2, learning_rate=1e-5), questions=2, passages=4),
     score_questions=20,
     read_questions=60,
 )

@@ -18,10 +18,10 @@ from kit.train import Distillation, InBatch, Optimisation, TopicBalanced
 from kit.types import KitError, ScoreTable
 
 SMALL = {
-    "listwise": Distillation(Optimisation(steps=50, rate=1e-2), questions=6, passages=6),
-    "pairs": Distillation(Optimisation(steps=50, rate=1e-2), questions=16, passages=2),
-    "in-batch": InBatch(Optimisation(steps=50, rate=1e-2), questions=8),
-    "topic-balanced": TopicBalanced(Optimisation(steps=50, rate=1e-2), questions=6, clusters=2),
+    "listwise": Distillation(Optimisation(steps=50, learning_rate=1e-2), questions=6, passages=6),
+    "pairs": Distillation(Optimisation(steps=50, learning_rate=1e-2), questions=16, passages=2),
+    "in-batch": InBatch(Optimisation(steps=50, learning_rate=1e-2), questions=8),
+    "topic-balanced": TopicBalanced(Optimisation(steps=50, learning_rate=1e-2), questions=6, clusters=2),
 }
 
 
@@ -78,14 +78,23 @@ def test_recipes_are_named_as_they_are_called():
 
 
 def test_published_figures():
-    fid, dpr, pair, tas = (RECIPES[name].published for name in ("fid-kd", "dpr", "margin-mse", "tas-b"))
-    atlas = RECIPES["atlas-pdist"].published
-    assert (fid.optimisation.rate, fid.optimisation.steps, fid.passages) == (1e-4, 20_000, 100)
-    assert (dpr.questions, dpr.negatives, dpr.optimisation.rate, dpr.optimisation.clip) == (128, 1, 2e-5, 2.0)
+    fid, dpr, pair, tas = (RECIPES[name].full for name in ("fid-kd", "dpr", "margin-mse", "tas-b"))
+    atlas = RECIPES["atlas-pdist"].full
+    assert (fid.optimisation.learning_rate, fid.optimisation.steps, fid.passages) == (1e-4, 20_000, 100)
+    assert (dpr.questions, dpr.negatives, dpr.optimisation.learning_rate, dpr.optimisation.max_grad_norm) == (
+        128,
+        1,
+        2e-5,
+        2.0,
+    )
     assert dpr.optimisation.steps == 40 * 58_880 // 128
-    assert (pair.questions, pair.passages, pair.optimisation.rate) == (32, 2, 7e-6)
+    assert (pair.questions, pair.passages, pair.optimisation.learning_rate) == (32, 2, 7e-6)
     assert (tas.questions, tas.clusters, tas.bins, tas.weight) == (32, 2000, 10, 0.75)
-    assert (atlas.passages, atlas.questions * atlas.optimisation.accumulate, atlas.optimisation.rate) == (40, 64, 4e-5)
+    assert (atlas.passages, atlas.questions * atlas.optimisation.accumulate, atlas.optimisation.learning_rate) == (
+        40,
+        64,
+        4e-5,
+    )
     # softmax(q.p / (sqrt(768) 0.01)), as Contriever's scores are plain q.p
     assert atlas.loss_options["temperature"] == pytest.approx(0.27713, abs=1e-5)
 
@@ -139,15 +148,15 @@ def test_what_is_missing_or_too_much_is_said(small_encoder, asked, corpus, table
         train_recipe("dpr", small_encoder, asked, corpus, table, ByAnswer())
     with pytest.raises(KitError, match="recipe 'tas-b': wanted a second teacher"):
         train_recipe("tas-b", small_encoder, asked, corpus, table)
-    with pytest.raises(KitError, match="scale: wanted one of toy, published, given 'huge'"):
+    with pytest.raises(KitError, match="scale: wanted one of toy, full, given 'huge'"):
         train_recipe("fid-kd", small_encoder, asked, corpus, table, scale="huge")
 
 
 def test_steps_and_seed_are_changed_and_the_warm_up_with_them():
-    small = Distillation(Optimisation(steps=200, rate=1e-3, warm_up=20))
+    small = Distillation(Optimisation(steps=200, learning_rate=1e-3, warmup_steps=20))
     config = replace(RECIPES["rdr"], toy=small).config("toy", steps=50, seed=7)
-    assert config == replace(small, optimisation=Optimisation(steps=50, rate=1e-3, warm_up=5, seed=7))
-    assert RECIPES["tas-b"].config("published") == RECIPES["tas-b"].published
+    assert config == replace(small, optimisation=Optimisation(steps=50, learning_rate=1e-3, warmup_steps=5, seed=7))
+    assert RECIPES["tas-b"].config("full") == RECIPES["tas-b"].full
 
 
 def test_a_toy_student_begins_with_the_vectors_of_its_start(small_encoder, corpus):
@@ -165,11 +174,11 @@ def test_a_toy_student_begins_with_the_vectors_of_its_start(small_encoder, corpu
 def test_a_published_student_is_of_the_recipes_family(small_encoder, tmp_path):
     from kit.encoder import DualEncoder
 
-    student = student_of("rdr", small_encoder, "published")
+    student = student_of("rdr", small_encoder, "full")
     assert student.family.name == "dpr" and student.passage_tower is not None and student.scale == 1.0
     student.save_pretrained(tmp_path / "rdr")
     assert DualEncoder.from_pretrained(tmp_path / "rdr").fingerprint == student.fingerprint
-    assert student_of("margin-mse", small_encoder, "published").family.pooling == "cls"
+    assert student_of("margin-mse", small_encoder, "full").family.pooling == "cls"
 
 
 def test_marginal_likelihood_against_a_slow_loop():

@@ -103,7 +103,7 @@ def test_two_teachers_are_learned_from(small_encoder, world, corpus):
     found = BM25(corpus).retrieve(questions, 8)
     teacher, second = ByAnswer(), ByAnswer()
     table = teacher.score(questions, corpus, found)
-    config = TopicBalanced(Optimisation(steps=50, rate=1e-2), questions=5, clusters=3)
+    config = TopicBalanced(Optimisation(steps=50, learning_rate=1e-2), questions=5, clusters=3)
     training = train_topic_balanced(small_encoder, questions, corpus, table, second, config, progress=False)
     assert len(teacher.asked) == 1 and len(second.asked) == 50
     assert all(q <= 5 and x <= 2 * q for q, x in second.asked)

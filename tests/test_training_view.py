@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from kit.train import Distillation, Optimisation, Training, distil
+from kit.train import Distillation, Optimisation, TrainingHistory, distil
 from kit.types import KitError, ScoreTable
 from kit.widgets import TrainingView
 from kit.widgets import training_view as module
@@ -58,7 +58,7 @@ def test_long_runs_are_thinned():
 
 
 def test_it_draws_the_first_step_and_then_when_the_time_has_come(clock):
-    view, training, drawn = TrainingView(every=1.0, display=False), Training(), []
+    view, training, drawn = TrainingView(every=1.0, display=False), TrainingHistory(), []
     for number in range(9):  # 0.4 seconds a step
         training.losses.append({"step": number + 1, "loss": 1.0})
         view(training)
@@ -70,15 +70,15 @@ def test_it_draws_the_first_step_and_then_when_the_time_has_come(clock):
 
 def test_a_new_training_begins_anew(clock):
     view = TrainingView(display=False)
-    view(Training(rows(3)))
+    view(TrainingHistory(rows(3)))
     clock[0] += 0.1
-    view(Training(rows(1)))
+    view(TrainingHistory(rows(1)))
     assert view.text.startswith("step 1 ")
 
 
 def test_the_last_state_is_drawn_at_the_end_however_soon_it_comes(clock):
     view = TrainingView(every=60, display=False)
-    training = Training(rows(1))
+    training = TrainingHistory(rows(1))
     view(training)
     training.losses.extend([{"step": 2, "loss": 0.25}])
     view(training)
@@ -96,7 +96,7 @@ def test_the_table_is_called_a_tenth_of_the_time(clock):
         return {"student": [[2.0, 1.0, 0.5]]}, [[True, False, False]]
 
     view = TrainingView(every=0.2, table=table, display=False)
-    training = Training(rows(1))
+    training = TrainingHistory(rows(1))
     for _ in range(12):
         view(training)
         clock[0] += 2.0
@@ -115,7 +115,10 @@ def test_a_table_may_be_of_three_kinds(values):
     ("call", "message"),
     [
         (lambda: TrainingView(every=0.1), "TrainingView, every: wanted at least 0.2 seconds, given 0.1"),
-        (lambda: TrainingView(table=lambda: [1.0], display=False)(Training(rows(1))), "a function that gives (values,"),
+        (
+            lambda: TrainingView(table=lambda: [1.0], display=False)(TrainingHistory(rows(1))),
+            "a function that gives (values,",
+        ),
         (lambda: spread_figure(lambda: ([[1.0]], [[True, False]])), "wanted scores now of shape (1, 2), given (1, 1)"),
     ],
 )
@@ -131,7 +134,7 @@ def test_the_line_of_text():
 
 def test_it_exports_and_closes(tmp_path):
     view = TrainingView(display=False)
-    view(Training(rows(30), [{"step": 30, "em": 0.5}]))
+    view(TrainingHistory(rows(30), [{"step": 30, "em": 0.5}]))
     page = view.export_html(tmp_path / "training.html").read_text(encoding="utf-8")
     assert "<svg" in page and "em 0.500" in page and len(page) < 40_000
     view.close()
@@ -145,7 +148,7 @@ def test_a_real_distillation_is_seen(small_encoder, world, corpus):
     teacher = BM25(corpus).retrieve(asked, 4)
     view = TrainingView(display=False)
     config = Distillation(Optimisation(steps=3), questions=2, passages=4)
-    training = distil(small_encoder, asked, corpus, teacher, config=config, seen=view, progress=False,
+    training = distil(small_encoder, asked, corpus, teacher, config=config, callback=view, progress=False,
                       evaluate=lambda: {"recall@1": 0.5})  # fmt: skip
     view.finish()
     assert view.training.losses is training.losses and view.text.startswith("step 3 ") and "recall@1 0.500" in view.text
@@ -153,10 +156,10 @@ def test_a_real_distillation_is_seen(small_encoder, world, corpus):
 
 TRAINING = """
 import time
-from kit.train import Training
+from kit.train import TrainingHistory
 from kit.widgets import TrainingView
 def train(seen, steps=3, fail=False):
-    training = Training()
+    training = TrainingHistory()
     try:
         for step in range(steps):
             training.losses.append({"step": step + 1, "loss": 1 / (step + 1)})

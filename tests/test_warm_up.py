@@ -9,7 +9,7 @@ import pytest
 
 from kit.data import Corpus
 from kit.train import Optimisation
-from kit.train.warm_up import inverse_cloze, passages_by_title, warm_up
+from kit.train.inverse_cloze import inverse_cloze, passages_by_title, train_inverse_cloze
 from kit.types import KitError, Passage
 
 PASSAGE = Passage("1", "Nile", "The Nile is a river in Africa. It ends in the sea. Boats go there!")
@@ -45,8 +45,12 @@ def test_passages_of_one_title_come_together():
 
 def test_it_is_learned(small_encoder, corpus):
     few = Corpus(list(corpus.values())[:24])
-    rows = warm_up(
-        small_encoder, few, Optimisation(steps=60, rate=1e-2, embedding_rate=3), batch=12, progress=False
+    rows = train_inverse_cloze(
+        small_encoder,
+        few,
+        Optimisation(steps=60, learning_rate=1e-2, embedding_lr_multiplier=3),
+        batch=12,
+        progress=False,
     ).losses
-    found = [row["found"] for row in rows]
-    assert np.mean(found[-10:]) > np.mean(found[:10]) + 0.2
+    first = [row["first"] for row in rows]
+    assert np.mean(first[-10:]) > np.mean(first[:10]) + 0.2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from kit.train import Training
+from kit.train import TrainingHistory
 from kit.types import Passage, Question, ScoreTable
 from kit.widgets import AttentionExplorer, IndexLab, Playground, TrainingView
 from kit.widgets import attention_explorer as explorer_module
@@ -134,7 +134,7 @@ def test_training_view_redraws_in_few_bytes():
     view = TrainingView(every=0.2, table=lambda: ({"teacher": values, "student": values + 1}, gold), display=False)
     rows = [{"step": n, "loss": float(drawn.random()), "rate": 1e-3} for n in range(1, 20_001)]
     told = [{"step": 500 * n, "recall@1": 0.3, "recall@5": 0.6} for n in range(1, 41)]
-    took = bytes_of(view, lambda: view(Training(losses=rows, evaluations=told)))
+    took = bytes_of(view, lambda: view(TrainingHistory(losses=rows, evaluations=told)))
     print(took)
     assert 0 < took <= 2 * A_CLICK  # two pictures, not a click
 

@@ -19,8 +19,7 @@ from kit.toy.counterfactual import imagine, write_passage
 from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import bert_tokenizer
-from kit.train import Optimisation, Training
-from kit.train.warm_up import warm_up
+from kit.train import Optimisation, TrainingHistory, train_inverse_cloze
 from kit.types import Passage
 
 BATCH = 128  # passages
@@ -60,7 +59,7 @@ def imagined_passages(rng: random.Random) -> list[Passage]:
 
 def pretrain_bert(
     steps: int, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True
-) -> tuple[DualEncoder, Training]:
+) -> tuple[DualEncoder, TrainingHistory]:
     """The toy BERT as a `DualEncoder`, and how it was trained. Goes on from a checkpoint in `folder`.
 
     2,000 steps took 13 minutes on two CPU cores that others used as well.
@@ -68,16 +67,16 @@ def pretrain_bert(
     encoder = initial_bert(seed=seed)
     optimisation = Optimisation(
         steps,
-        rate=3e-4,
-        embedding_rate=30,
-        warm_up=50,
-        schedule="hold",
-        fall=0.4,
-        final=0.02,
+        learning_rate=3e-4,
+        embedding_lr_multiplier=30,
+        warmup_steps=50,
+        schedule="stable_decay",
+        decay_share=0.4,
+        final_lr_share=0.02,
         seed=seed,
         save_every=250,
     )
-    return encoder, warm_up(encoder, imagined_passages, optimisation, folder=folder, progress=progress)
+    return encoder, train_inverse_cloze(encoder, imagined_passages, optimisation, folder=folder, progress=progress)
 
 
 def main(

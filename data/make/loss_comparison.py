@@ -34,7 +34,7 @@ from kit.types import ScoreTable
 
 RESULTS = DATA / "results" / "losses.json"
 KS = (1, 2, 5, 10, 20, 50, 100)
-RATE = 3e-4  # of `DISTILLATION["quick"]`
+RATE = 3e-4  # of `DISTILLATION["toy"]`
 RATES = (RATE, 1e-3)  # for losses on the scores as they are, which may ask for long ways
 
 
@@ -136,7 +136,9 @@ def _run(toy: Course, condition: Condition, scores: ScoreTable, seed: int, rate:
     asked = toy.train[: sizes.questions]
     first = answer_recall(scores, asked, toy.corpus, [1])[1]
     table = scores if condition.scale is None else standardised(scores, scale=condition.scale)
-    how = Optimisation(sizes.steps, rate=rate, embedding_rate=60, warm_up=max(1, sizes.steps // 10), seed=seed)
+    how = Optimisation(
+        sizes.steps, learning_rate=rate, embedding_lr_multiplier=60, warmup_steps=max(1, sizes.steps // 10), seed=seed
+    )
     student = toy.new_encoder()
     begin = time.perf_counter()
     training = distil(

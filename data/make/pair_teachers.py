@@ -36,9 +36,9 @@ from kit.shipped import DATA
 from kit.teachers import CrossEncoder, ExtractiveReader
 from kit.toy.world import build_world
 from kit.train import Optimisation
+from kit.train.batches import Stream
 from kit.train.contrastive import Labelled, labelled
 from kit.train.fit import fit
-from kit.train.stages import draw
 from kit.types import KitError, Passage, Question, ScoreTable
 
 SPANS = 10  # of an answer in its passage, at most
@@ -63,7 +63,9 @@ class PairTraining:
 
 
 CROSS_ENCODER = PairTraining(
-    Optimisation(steps=2500, rate=5e-4, embedding_rate=8, warm_up=100, save_every=250, precision="bf16")
+    Optimisation(
+        steps=2500, learning_rate=5e-4, embedding_lr_multiplier=8, warmup_steps=100, save_every=250, precision="bf16"
+    )
 )
 EXTRACTIVE_READER = CROSS_ENCODER
 LAYERS = 3
@@ -223,7 +225,7 @@ def _batch(
     items: Sequence[Labelled], corpus: Mapping[str, Passage], config: PairTraining, number: int, rng: random.Random
 ) -> tuple[list[Labelled], list[list[Passage]], Tensor]:
     """Questions, each with its positive first and negatives drawn anew, and which cells (q, k) have a passage."""
-    batch = draw(items, config.questions, number, config.optimisation.seed)
+    batch = Stream(items, config.questions, config.optimisation.seed).batch(number)
     rows = []
     for item in batch:
         hard = rng.sample(item.negatives, min(config.negatives - config.others, len(item.negatives)))

@@ -67,7 +67,13 @@ def compare(
 
 def _trained(toy: Course, n: int, seed: int, sizes: Sizes) -> FiDReader:
     asked = random.Random(seed).sample(toy.train, min(sizes.taught, len(toy.train)))
-    how = Optimisation(sizes.steps, rate=sizes.rate, embedding_rate=4, warm_up=max(1, sizes.steps // 10), seed=seed)
+    how = Optimisation(
+        sizes.steps,
+        learning_rate=sizes.rate,
+        embedding_lr_multiplier=4,
+        warmup_steps=max(1, sizes.steps // 10),
+        seed=seed,
+    )
     config = ReaderTraining(how, questions=max(1, sizes.passages // n), n_context=n)
     reader = toy.new_reader()
     train_reader(reader, asked, toy.corpus, toy.bm25.retrieve(asked, n), config, progress=False)

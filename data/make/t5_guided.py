@@ -25,7 +25,7 @@ from kit.toy.counterfactual import Exercise, make_exercise
 from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import t5_tokenizer
-from kit.train import Optimisation, Training
+from kit.train import Optimisation, TrainingHistory
 from kit.train.fit import fit
 
 FEW, MANY = (1, 2, 4), (1, 2, 4, 4, 10)  # passages of an exercise, drawn anew for each batch: at first, and then
@@ -38,7 +38,7 @@ POINT, CHOOSE = 1.0, 0.5  # weights of the guide's two parts
 
 def pretrain_t5(
     steps: int, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True
-) -> tuple[FiDReader, Training]:
+) -> tuple[FiDReader, TrainingHistory]:
     """The toy T5 as a `FiDReader`, and how it was trained. Goes on from a checkpoint in `folder`.
 
     9,000 steps took 52 minutes on two CPU cores that others used as well.
@@ -48,12 +48,12 @@ def pretrain_t5(
     reader.t5.decoder.set_attn_implementation("eager")  # the guide needs the attention's probabilities
     optimisation = Optimisation(
         steps,
-        rate=1e-3,
-        embedding_rate=8,
-        warm_up=100,
-        schedule="hold",
-        fall=0.35,
-        final=0.02,
+        learning_rate=1e-3,
+        embedding_lr_multiplier=8,
+        warmup_steps=100,
+        schedule="stable_decay",
+        decay_share=0.35,
+        final_lr_share=0.02,
         seed=seed,
         save_every=250,
     )

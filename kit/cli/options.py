@@ -24,11 +24,11 @@ Batch = Annotated[int, typer.Option("--batch", min=1, help="how many go through 
 Steps = Annotated[
     int | None, typer.Option("--steps", min=1, help="steps of the optimiser; the warm-up is scaled along")
 ]
-Rate = Annotated[float | None, typer.Option("--rate", min=0.0, help="learning rate")]
+LearningRate = Annotated[float | None, typer.Option("--learning-rate", min=0.0, help="of the optimiser")]
 Accumulate = Annotated[int | None, typer.Option("--accumulate", min=1, help="batches whose gradients make a step")]
 Precision = Annotated[str | None, typer.Option("--precision", help="no or bf16 (mixed precision)")]
 SaveEvery = Annotated[
-    int | None, typer.Option("--save-every", min=1, help="steps between checkpoints [default: the preset's, or 50]")
+    int | None, typer.Option("--save-every", min=1, help="steps between checkpoints [default: the scale's, or 50]")
 ]
 Work = Annotated[
     Path | None,
@@ -92,14 +92,14 @@ def folder_to_write(path: Path, marks: Collection[str], what: str) -> Path:
 
 
 def optimised(optimisation: Any, **changes: Any) -> Any:
-    """A preset's optimisation with what was given on the command line (None: as it is).
+    """A scale's optimisation with what was given on the command line (None: as it is).
 
-    Checkpoints are always kept on the way, for presets of minutes too: every 50 steps.
+    Checkpoints are always kept on the way, for trainings of minutes too: every 50 steps.
     """
     changes["save_every"] = changes.get("save_every") or optimisation.save_every or 50
     given = {name: value for name, value in changes.items() if value is not None}
     if "steps" in given:
-        given["warm_up"] = round(optimisation.warm_up * given["steps"] / optimisation.steps)
+        given["warmup_steps"] = round(optimisation.warmup_steps * given["steps"] / optimisation.steps)
     if given.get("precision") is not None:
         named("--precision", given["precision"], ("no", "bf16"))
     return replace(optimisation, **given)

@@ -15,8 +15,8 @@ from kit.cli.options import (
     Batch,
     Device,
     Dtype,
+    LearningRate,
     Precision,
-    Rate,
     SaveEvery,
     Seed,
     Steps,
@@ -50,16 +50,16 @@ def train(
     examples: Examples,
     model: Model,
     out: Annotated[Path, typer.Option(help="folder for the trained reader")],
-    preset: Annotated[str, typer.Option(help="quick (toy), base or large (FiD's)")] = "quick",
+    scale: Annotated[str, typer.Option(help="toy, full (FiD's base) or full-large")] = "toy",
     dev: Annotated[Path | None, typer.Option(help="examples to measure on; the best state is kept")] = None,
     evaluate_every: Annotated[int | None, typer.Option(min=1, help="steps between measurements on --dev")] = None,
     steps: Steps = None,
     batch: Annotated[int | None, typer.Option(min=1, help="questions of a batch")] = None,
     accumulate: Accumulate = None,
     n_context: Annotated[
-        int | None, typer.Option(min=1, help="best passages of a question [default: the preset's]")
+        int | None, typer.Option(min=1, help="best passages of a question [default: the scale's]")
     ] = None,
-    rate: Rate = None,
+    learning_rate: LearningRate = None,
     precision: Precision = None,
     tokenizer: Tokenizer = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="of question and passage together")] = None,
@@ -86,8 +86,14 @@ def train(
     measured = None if dev is None else load_examples(dev)
     from kit.train import READER_TRAINING, train_reader
 
-    config = READER_TRAINING[named("--preset", preset, READER_TRAINING)]
-    given = {"steps": steps, "rate": rate, "accumulate": accumulate, "precision": precision, "seed": seed}
+    config = READER_TRAINING[named("--scale", scale, READER_TRAINING)]
+    given = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "accumulate": accumulate,
+        "precision": precision,
+        "seed": seed,
+    }
     given |= {"evaluate_every": evaluate_every, "save_every": save_every}
     config = changed(config, questions=batch, n_context=n_context)
     config = changed(config, optimisation=optimised(config.optimisation, **given))

@@ -34,9 +34,8 @@ def rounds(
     scored: Annotated[int | None, typer.Option(min=2, help="passages scored for a question")] = None,
     loss: Annotated[str, typer.Option(help="kl, mse, margin_mse, ...")] = "kl",
     aggregation: Aggregation = "fid_kd",
-    reader_preset: Annotated[str, typer.Option(help="quick, base or large")] = "quick",
+    scale: Annotated[str, typer.Option(help="toy or full: how reader and student are trained")] = "toy",
     reader_steps: Annotated[int | None, typer.Option(min=1, help="steps of the reader's training")] = None,
-    student_preset: Annotated[str, typer.Option(help="quick or fid-kd")] = "quick",
     student_steps: Annotated[int | None, typer.Option(min=1, help="steps of the student's training")] = None,
     device: Device = "auto",
     seed: Seed = 0,
@@ -65,13 +64,13 @@ def rounds(
     from kit.rounds import Plan, run_rounds
     from kit.train import DISTILLATION, READER_TRAINING
 
-    reading = READER_TRAINING[named("--reader-preset", reader_preset, READER_TRAINING)]
-    student = DISTILLATION[named("--student-preset", student_preset, DISTILLATION)]
+    reading = READER_TRAINING[named("--scale", scale, DISTILLATION)]
+    student = DISTILLATION[scale].for_loss(named("--loss", loss, LOSSES))
     plan = Plan(
         rounds=rounds,
         reader=changed(reading, optimisation=optimised(reading.optimisation, steps=reader_steps, seed=seed)),
         student=changed(student, optimisation=optimised(student.optimisation, steps=student_steps, seed=seed)),
-        loss=named("--loss", loss, LOSSES),
+        loss=loss,
         aggregation=named("--aggregation", aggregation, AGGREGATIONS),
         seed=seed,
     )

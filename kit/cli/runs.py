@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from kit.cli.options import is_chief
 from kit.cli.running import Interrupted
 
 if TYPE_CHECKING:
-    from kit.train import Training
+    from kit.train import TrainingHistory
 
 
 def run_folder(out: Path, work: Path | None) -> Path:
@@ -21,7 +20,7 @@ def run_folder(out: Path, work: Path | None) -> Path:
     return out.with_name(f"{out.name}.training") if work is None else work
 
 
-def finish(training: Training, out: Path, work: Path | None, save: Callable[[Path], None]) -> None:
+def finish(training: TrainingHistory, out: Path, work: Path | None, save: Callable[[Path], None]) -> None:
     """Save the trained model in `out` and its history in `out`.json; the run's checkpoints are taken away then.
 
     A run that was interrupted keeps its checkpoints and ends the command.
@@ -35,14 +34,12 @@ def finish(training: Training, out: Path, work: Path | None, save: Callable[[Pat
     if not is_chief():
         return
     from kit.files import write_json
+    from kit.train import clear_checkpoints
 
     save(out)
     history = {"losses": training.losses, "evaluations": training.evaluations}
     write_json(out.with_name(f"{out.name}.json"), history, indent=None)
-    for left in (*folder.glob("step-*"), folder / "best.safetensors", folder / "training.json"):
-        left.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
-        shutil.rmtree(folder)
+    clear_checkpoints(folder)
     typer.echo(f"{out} (loss {training.losses[-1]['loss']:.4f}; history in {out.name}.json)")
     for row in training.evaluations[-1:]:
         typer.echo("  ".join(f"{name} {value:.4g}" for name, value in row.items()))

@@ -13,8 +13,8 @@ import typer
 from kit.cli.options import (
     Accumulate,
     Device,
+    LearningRate,
     Precision,
-    Rate,
     SaveEvery,
     Seed,
     Steps,
@@ -55,7 +55,7 @@ def train(
         str, typer.Option(help="fid-kd, rdr, margin-mse, dpr, tas-b, atlas-pdist, ...; see docs/recipes.md")
     ] = "fid-kd",
     scale: Annotated[
-        str, typer.Option(help="toy or published: the recipe's hyper-parameters, and its student")
+        str, typer.Option(help="toy, or full as published: the recipe's hyper-parameters, and its student")
     ] = "toy",
     teacher: Annotated[
         str | None,
@@ -76,7 +76,7 @@ def train(
     batch: Annotated[int | None, typer.Option(min=1, help="questions of a batch")] = None,
     accumulate: Accumulate = None,
     n_context: Annotated[int | None, typer.Option(min=2, help="passages of a question in a batch")] = None,
-    rate: Rate = None,
+    learning_rate: LearningRate = None,
     precision: Precision = None,
     family: Family = None,
     passage_model: PassageModel = None,
@@ -109,9 +109,15 @@ def train(
     from kit.teachers import load_teacher
     from kit.types import KitError
 
-    named("--scale", scale, ("toy", "published"))
+    named("--scale", scale, ("toy", "full"))
     chosen = RECIPES[named("--recipe", recipe, RECIPES)]
-    given = {"steps": steps, "rate": rate, "accumulate": accumulate, "precision": precision, "seed": seed}
+    given = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "accumulate": accumulate,
+        "precision": precision,
+        "seed": seed,
+    }
     given |= {"evaluate_every": evaluate_every, "save_every": save_every}
     chosen = _with_loss(chosen, scale, loss, temperature, teacher_temperature)
     chosen = _with_settings(chosen, scale, batch, n_context, given)

@@ -1,7 +1,7 @@
 """Recipes: the published ways to teach a retriever, each one object that names teacher, loss, student and batches.
 
-`RECIPES` has them by name; `train_recipe` trains one, at toy scale or as published. Teacher and loss stay separate
-choices: `replace(RECIPES["fid-kd"], teacher="pdist", loss="margin_mse")` is a recipe too. Figures carry their source:
+`RECIPES` has them by name; `train_recipe` trains one, at toy scale or at full scale (as published). Teacher and loss
+stay separate choices: `replace(RECIPES["fid-kd"], teacher="pdist", loss="margin_mse")` is a recipe too. Sources:
 [C] released code, [D] its documentation, [P] paper (second-hand), [M] from memory, unverified; [K] the kit's choice.
 """
 
@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -23,16 +22,18 @@ from kit.train import (
     DISTILLATION,
     Distillation,
     InBatch,
-    Optimisation,
+    RunOptions,
     TopicBalanced,
-    Training,
+    TrainingHistory,
     distil,
     train_in_batch,
     train_topic_balanced,
 )
+from kit.train.presets import full_scale
 from kit.types import KitError, Passage, Question, ScoreTable
 
 Config = Distillation | InBatch | TopicBalanced
+SCALES = ("toy", "full")
 BATCHES = {"listwise": Distillation, "pairs": Distillation, "in-batch": InBatch, "topic-balanced": TopicBalanced}
 
 
@@ -76,7 +77,7 @@ class Recipe:
     loss: str  # of RECIPE_LOSSES, or "in_batch_nll"
     family: str  # of the published student
     batches: str  # "listwise": own passages; "pairs": two of them; "in-batch": all of the batch; "topic-balanced"
-    published: Config
+    full: Config  # as published
     toy: Config
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Recipe:
         fixed = {"in-batch": ["in_batch_nll"], "topic-balanced": ["margin_mse"]}
         _one_of(f"{where}, loss", self.loss, fixed.get(self.batches, RECIPE_LOSSES))
         family_named(self.family)
-        for config in (self.published, self.toy):
+        for config in (self.full, self.toy):
             if not isinstance(config, BATCHES[self.batches]):
                 wanted = f"a {BATCHES[self.batches].__name__} for {self.batches} batches"
                 raise KitError(where, wanted, type(config).__name__)
@@ -96,29 +97,23 @@ class Recipe:
     def config(self, scale: str = "toy", *, steps: int | None = None, seed: int | None = None) -> Config:
         """How it is trained at a scale; with `steps` for so many (the warm-up in proportion), with another seed.
 
-        >>> RECIPES["fid-kd"].config("published", steps=2000).optimisation.warm_up  # of 20,000: 1,000
+        >>> RECIPES["fid-kd"].config("full", steps=2000).optimisation.warmup_steps  # of 20,000: 1,000
         100
         """
-        _one_of("scale", scale, ("toy", "published"))
-        chosen = self.toy if scale == "toy" else self.published
+        _one_of("scale", scale, SCALES)
+        chosen = self.toy if scale == "toy" else self.full
         how = chosen.optimisation
         if steps is not None:
-            how = replace(how, steps=steps, warm_up=how.warm_up * steps // how.steps)
+            how = replace(how, steps=steps, warmup_steps=how.warmup_steps * steps // how.steps)
         return replace(chosen, optimisation=how if seed is None else replace(how, seed=seed))
 
 
-def _adamw(steps: int, rate: float, **options: Any) -> Optimisation:
-    """Full-scale optimisation: mixed precision, PyTorch's betas, a checkpoint every 500 steps; the rest by name."""
-    given = {"weight_decay": 0.0, "betas": (0.9, 0.999), "precision": "bf16", "save_every": 500, **options}
-    return Optimisation(steps, rate, **given)
-
-
-_LISTS = DISTILLATION["quick"]  # [K] the toy's, measured with fid-kd: its temperatures are for that teacher
-_QUICK = _LISTS.optimisation  # [K] for every recipe, with batches of about as many passages
+_TOY_LISTS = DISTILLATION["toy"]  # [K] the toy's, measured with fid-kd: its temperatures are for that teacher
+_TOY = _TOY_LISTS.optimisation  # [K] for every recipe, with batches of about as many passages
 # [C] Atlas's example script: rate, warm-up, weight decay, steps, 64 questions (4 x 16) x 40 passages, temperatures of
 # 0.01 after q.p / sqrt(768), which Contriever's plain q.p takes up in its own. [K] linear (theirs: cosine); the reader
 # stands still and its scores are a table (theirs trains along, the index follows).
-_ATLAS = _adamw(10_000, 4e-5, warm_up=100, weight_decay=0.01, accumulate=16)
+_ATLAS = full_scale(10_000, 4e-5, warmup_steps=100, weight_decay=0.01, accumulate=16)
 _ATLAS_STUDENT = 0.01 * 768**0.5
 
 
@@ -127,8 +122,8 @@ def _atlas(name: str, teacher: str, what: str, toy_temperature: float) -> Recipe
     return Recipe(
         name, what, "Atlas (Izacard et al. 2022, arXiv 2208.03299), section 2.2",
         teacher, "kl", "contriever", "listwise",
-        published=Distillation(_ATLAS, questions=4, passages=40, loss_options=full),
-        toy=replace(_LISTS, loss_options={"temperature": 1.0, "teacher_temperature": toy_temperature}),
+        full=Distillation(_ATLAS, questions=4, passages=40, loss_options=full),
+        toy=replace(_TOY_LISTS, loss_options={"temperature": 1.0, "teacher_temperature": toy_temperature}),
     )  # fmt: skip
 
 
@@ -138,8 +133,8 @@ _ALL = (
         "FiD-KD (Izacard & Grave 2021, arXiv 2012.04584), section 3", "fid_kd", "kl", "fid-kd", "listwise",
         # [D] rate 1e-4, 20,000 steps of a schedule of 30,000 (it ends at 34%), warm-up 1,000, weight decay 0.1, clip 1,
         # 100 passages; [M] 64 questions a step (4 x 16). [K] bf16.
-        published=DISTILLATION["fid-kd"],
-        toy=_LISTS,
+        full=DISTILLATION["full"],
+        toy=_TOY_LISTS,
     ),
     Recipe(
         "rdr", "DPR's retriever learns which passage DPR's extractive reader would choose, by KL.",
@@ -147,24 +142,24 @@ _ALL = (
         # [P] KL over a list of candidates, both towers trained on from DPR's. Temperature, list, rate, steps and batch
         # were not recovered: [K] temperature 1, 24 passages (the reader's own number), rate 1e-5 (DPR's paper), 16
         # questions, 20,000 steps; [C] DPR's clip 2 and warm-up 1,237.
-        published=Distillation(_adamw(20_000, 1e-5, warm_up=1237, clip=2.0), questions=16, passages=24),
-        toy=replace(_LISTS, loss_options={}),
+        full=Distillation(full_scale(20_000, 1e-5, warmup_steps=1237, max_grad_norm=2.0), questions=16, passages=24),
+        toy=replace(_TOY_LISTS, loss_options={}),
     ),
     Recipe(
         "margin-mse", "The retriever learns by how much a cross-encoder prefers one passage to another.",
         "Hofstaetter et al. 2020 (arXiv 2010.02666)", "cross_encoder", "margin_mse", "bert-dot", "pairs",
         # [C] rate 7e-6, no weight decay; [D] 32 pairs a step. Early stopping ended it: [K] 200,000 steps, clip 1, a
         # constant rate (theirs: cosine). Its teacher T2 is the mean of three (`kit.teachers.Ensemble`).
-        published=Distillation(_adamw(200_000, 7e-6, schedule="constant"), questions=32, passages=2),
-        toy=Distillation(_QUICK, questions=64, passages=2),
+        full=Distillation(full_scale(200_000, 7e-6, schedule="constant"), questions=32, passages=2),
+        toy=Distillation(_TOY, questions=64, passages=2),
     ),
     Recipe(
         "dpr", "The retriever learns from labels: the passage with the answer against a hard one and the batch.",
         "DPR (Karpukhin et al. 2020, arXiv 2004.04906), section 3.2", "labels", "in_batch_nll", "dpr", "in-batch",
         # [C] rate 2e-5 (paper 1e-5), warm-up 1,237, clip 2, 40 epochs of 58,880 questions at 128 = 18,400 steps, one
         # hard negative; [M] linear. All 128 on one device (theirs: 8 with 16 each): negatives are those of a process.
-        published=InBatch(_adamw(18_400, 2e-5, warm_up=1237, clip=2.0), questions=128, negatives=1),
-        toy=InBatch(_QUICK, questions=64, negatives=1),
+        full=InBatch(full_scale(18_400, 2e-5, warmup_steps=1237, max_grad_norm=2.0), questions=128, negatives=1),
+        toy=InBatch(_TOY, questions=64, negatives=1),
     ),
     Recipe(
         "tas-b", "Margin-MSE on batches of one topic, pairs balanced over margins, a second teacher for the batch.",
@@ -172,8 +167,8 @@ _ALL = (
         "cross_encoder", "margin_mse", "bert-dot", "topic-balanced",
         # [C] 32 questions of one topic, 10 bins, 0.75 for the in-batch part, rate 7e-6; [M] 2,000 topics. The second
         # teacher is a ColBERT there. [K] 200,000 steps, a constant rate; the positive is what the teacher likes best.
-        published=TopicBalanced(_adamw(200_000, 7e-6, schedule="constant"), questions=32, clusters=2000),
-        toy=TopicBalanced(_QUICK, questions=12, clusters=40),
+        full=TopicBalanced(full_scale(200_000, 7e-6, schedule="constant"), questions=32, clusters=2000),
+        toy=TopicBalanced(_TOY, questions=12, clusters=40),
     ),
     _atlas("atlas-pdist", "pdist", "The retriever learns how likely each passage alone makes the answer.", 0.5),
     _atlas("atlas-loop", "loop", "The retriever learns how unlikely the answer becomes without each passage.", 0.3),
@@ -184,8 +179,8 @@ _ALL = (
         "answer_likelihood", "emdr2", "contriever", "listwise",
         # As the other three, but a teacher's temperature of 1; [K] the whole answer at once, as in the EMDR2 paper (its
         # formula [M]; Atlas's code: each token by itself).
-        published=Distillation(_ATLAS, questions=4, passages=40, loss_options={"temperature": _ATLAS_STUDENT}),
-        toy=replace(_LISTS, loss_options={}),
+        full=Distillation(_ATLAS, questions=4, passages=40, loss_options={"temperature": _ATLAS_STUDENT}),
+        toy=replace(_TOY_LISTS, loss_options={}),
     ),
 )  # fmt: skip
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
@@ -203,29 +198,24 @@ def train_recipe(
     scale: str = "toy",
     steps: int | None = None,
     seed: int | None = None,
-    folder: str | Path | None = None,
-    evaluate: Callable[[], dict[str, float]] | None = None,
-    best: str | None = None,
-    seen: Callable[[Training], None] | None = None,
-    progress: bool = True,
-) -> Training:
-    """Train `encoder` in place as a recipe (an object or a name) says; how the training went.
+    **run: Unpack[RunOptions],
+) -> TrainingHistory:
+    """Train `encoder` in place as a recipe (an object or a name) says; returns the history.
 
     `table`: the passages of each question, and their scores: the teacher's, or with a `teacher` any, which it replaces
     (the retriever's, say). A recipe without a teacher ("dpr") takes the best passages by the table's own scores.
-    `second`: the teacher of the batch, for "tas-b" alone; `teacher` speaks twice where it is not given. `encoder` is
-    trained as it is: `student_of` makes it of the recipe's family. `scale`, `steps`, `seed`: see `Recipe.config`; the
-    others: see `fit`. Passages that a teacher should see beside the retrieved ones: `kit.retrieve.add_random_passages`.
+    `second`: the teacher of the batch, for "tas-b" alone; without one `teacher` serves twice. `encoder` is trained as
+    it is: `student_of` makes it of the recipe's family. `scale`, `steps`, `seed`: see `Recipe.config`; `run`: see
+    `RunOptions`. Passages that a teacher should score beside the retrieved ones: `kit.retrieve.add_random_passages`.
     """
     recipe = named_recipe(recipe)
     config = recipe.config(scale, steps=steps, seed=seed)
-    run = {"folder": folder, "evaluate": evaluate, "best": best, "seen": seen, "progress": progress}
     if isinstance(config, InBatch):
         if teacher is not None:
             raise KitError(f"recipe {recipe.name!r}", "no teacher: it learns from labels", type(teacher).__name__)
         return train_in_batch(encoder, questions, corpus, table, config, **run)
     if teacher is not None:
-        table = teacher.score(questions, corpus, table, progress=progress)
+        table = teacher.score(questions, corpus, table, progress=run.get("progress", True))
     if isinstance(config, TopicBalanced):
         second = second or teacher
         if second is None:
@@ -246,10 +236,10 @@ def named_recipe(recipe: Recipe | str) -> Recipe:
 def student_of(recipe: Recipe | str, start: DualEncoder, scale: str = "toy") -> DualEncoder:
     """A student for a recipe that begins with the weights of `start`, which stays as it is.
 
-    Published: of the recipe's family. Toy: as `start` makes its vectors (the shipped BERT was pre-trained for that),
+    Full: of the recipe's family. Toy: as `start` makes its vectors (the shipped BERT was pre-trained for that),
     with the recipe's one or two towers. Two towers begin as equal copies of the question's.
     """
-    _one_of("scale", scale, ("toy", "published"))
+    _one_of("scale", scale, SCALES)
     family = family_named(named_recipe(recipe).family)
     if scale == "toy":
         name = f"{start.family.name}, two towers" if family.two_towers else start.family.name

@@ -44,7 +44,7 @@ class Sizes:
     listed: int = 8  # BM25's passages of a training question,
     drawn: int = 2  # and so many drawn from the whole corpus, for teachers to score
     steps: int | None = None  # of every recipe; None: its own
-    reader: ReaderTraining = READER_TRAINING["quick"]
+    reader: ReaderTraining = READER_TRAINING["toy"]
     ks: tuple[int, ...] = (1, 5, 20)
 
 

@@ -1,8 +1,13 @@
 """Training: readers on answers, retrievers on a teacher's scores or on labels; one loop for all, resumable."""
 
+from kit.train.checkpoints import clear_checkpoints
 from kit.train.contrastive import InBatch, train_in_batch
-from kit.train.fit import Optimisation, Training
-from kit.train.stages import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, distil, train_reader
+from kit.train.distillation import Distillation, distil
+from kit.train.fit import RunOptions, TrainingHistory
+from kit.train.inverse_cloze import train_inverse_cloze
+from kit.train.optimisation import Optimisation
+from kit.train.presets import DISTILLATION, READER_TRAINING
+from kit.train.reader import ReaderTraining, train_reader
 from kit.train.topic_batches import TopicBalanced, train_topic_balanced
 
 __all__ = [
@@ -12,10 +17,13 @@ __all__ = [
     "InBatch",
     "Optimisation",
     "ReaderTraining",
+    "RunOptions",
     "TopicBalanced",
-    "Training",
+    "TrainingHistory",
+    "clear_checkpoints",
     "distil",
     "train_in_batch",
+    "train_inverse_cloze",
     "train_reader",
     "train_topic_balanced",
 ]

@@ -7,10 +7,9 @@ Source: DPR (Karpukhin et al. 2020), sections 3.2 and 5.1.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 from kit.losses import in_batch_nll
 from kit.metrics import answer_hits
 from kit.metrics.answers import answer_finder, searchable
-from kit.train.fit import Optimisation, Training, fit
-from kit.train.stages import draw
-from kit.train.warm_up import BatchScores
+from kit.train.batches import BatchVectors, Stream
+from kit.train.distillation import encoder_signature
+from kit.train.fit import RunOptions, TrainingHistory, fit
+from kit.train.optimisation import Optimisation
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -57,21 +57,21 @@ def labelled(
     >>> labelled([Question("q", "where?", ("Paris",))], corpus, table)[0][1:]
     ('b', ('a',))
     """
-    asked = [question for question in questions if question.answers]
-    if not asked:
+    answered = [question for question in questions if question.answers]
+    if not answered:
         raise KitError("labelled", "questions with answers", f"{len(questions)} questions, none with an answer")
-    ranked = table.select([question.id for question in asked]).top(max(1, table.values.shape[1]))
-    hits = answer_hits(ranked, asked, corpus)
-    found = []
-    for question, ids, holds in zip(asked, ranked.passage_ids.tolist(), hits.tolist(), strict=True):
+    ranked = table.select([question.id for question in answered]).top(max(1, table.values.shape[1]))
+    hits = answer_hits(ranked, answered, corpus)
+    items = []
+    for question, ids, holds in zip(answered, ranked.passage_ids.tolist(), hits.tolist(), strict=True):
         right = [name for name, hit in zip(ids, holds, strict=True) if name and hit]
         wrong = [name for name, hit in zip(ids, holds, strict=True) if name and not hit][:negatives]
         if right and len(wrong) >= min(1, negatives):
-            found.append(Labelled(question, right[0], tuple(wrong)))
-    if not found:
+            items.append(Labelled(question, right[0], tuple(wrong)))
+    if not items:
         wanted = "questions with a passage that holds an answer and one that does not"
-        raise KitError(f"score table {table.name!r}", wanted, f"none among {len(asked)}")
-    return found
+        raise KitError(f"score table {table.name!r}", wanted, f"none among {len(answered)}")
+    return items
 
 
 def train_in_batch(
@@ -80,42 +80,41 @@ def train_in_batch(
     corpus: Mapping[str, Passage],
     table: ScoreTable,
     config: InBatch,
-    *,
-    folder: str | Path | None = None,
-    evaluate: Callable[[], dict[str, float]] | None = None,
-    best: str | None = None,
-    seen: Callable[[Training], None] | None = None,
-    progress: bool = True,
-) -> Training:
-    """Train `encoder` in place by DPR's in-batch loss on the labels that `table` gives; how the training went.
+    **run: Unpack[RunOptions],
+) -> TrainingHistory:
+    """Train `encoder` in place by DPR's in-batch loss on the labels that `table` gives; returns the history.
 
-    Each logged step has `found`, the share of questions whose positive scored highest in the batch, and `false`, the
+    Each logged step has `first`, the share of questions whose positive scored highest in the batch, and `false`, the
     share of the batch's other passages that hold a question's answer too: they are pushed away all the same. A passage
     that several questions bring stands in the batch once (DPR: as often, as its own negative). Under several processes
-    the negatives are those of one process (DPR gathers all). `folder`, `evaluate`, `best`, `seen`: see `fit`.
+    the negatives are those of one process (DPR gathers all). `run`: see `RunOptions`.
     """
     items = labelled(questions, corpus, table, negatives=config.negatives)
+    stream, student = Stream(items, config.questions, config.optimisation.seed), BatchVectors(encoder)
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
-        batch = draw(items, config.questions, number, config.optimisation.seed)
+        batch = stream.batch(number)
         names = list(dict.fromkeys([item.positive for item in batch] + [i for item in batch for i in item.negatives]))
-        asked, found = model(*batch_tokens(encoder, [item.question for item in batch], [corpus[i] for i in names]))
-        own = torch.tensor([names.index(item.positive) for item in batch], device=asked.device)  # (q,)
-        right = (asked.detach().float() @ found.detach().float().T).argmax(-1) == own  # (q,)
-        figures = {"found": float(right.float().mean()), "false": false_negatives(batch, names, corpus)}
-        return in_batch_nll(asked, found, own), figures
+        vectors, passages = model(
+            *student.tokenize([item.question for item in batch], [corpus[name] for name in names])
+        )
+        own = torch.tensor([names.index(item.positive) for item in batch], device=vectors.device)  # (q,)
+        figures = {"first": first_share(vectors, passages, own), "false": false_negatives(batch, names, corpus)}
+        return in_batch_nll(vectors * encoder.scale, passages, own), figures
 
-    return fit(
-        BatchScores(encoder), loss_of, config.optimisation,
-        folder=folder, evaluate=evaluate, best=best, seen=seen, progress=progress, name="training (in-batch)",
-    )  # fmt: skip
+    def signature() -> dict[str, object]:
+        sizes = {"questions": config.questions, "negatives": config.negatives}
+        used = [item.question for item in items]
+        return {"task": "in-batch", **sizes, **encoder_signature(encoder, used, corpus, table)}
+
+    options = {"name": "training (in-batch)", **run}
+    return fit(student, loss_of, config.optimisation, signature=signature, **options)
 
 
-def batch_tokens(
-    encoder: DualEncoder, questions: Sequence[Question], passages: Sequence[Passage]
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Ids and mask (q, t) of the questions, ids and mask (x, t) of the passages, as the encoder's family has them."""
-    return encoder.tokenize_questions([question.text for question in questions]), encoder.tokenize_passages(passages)
+def first_share(questions: Tensor, passages: Tensor, own: Tensor) -> float:
+    """The share of questions (q, d) whose own passage, a row of (x, d), scores highest of all."""
+    best = (questions.detach().float() @ passages.detach().float().T).argmax(-1)  # (q,)
+    return float((best == own).float().mean())
 
 
 def false_negatives(batch: Sequence[Labelled], names: Sequence[str], corpus: Mapping[str, Passage]) -> float:

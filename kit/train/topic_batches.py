@@ -7,10 +7,9 @@ question of a batch with every passage of it. Source: TAS-B (Hofstaetter et al. 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import torch
@@ -18,10 +17,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kit.losses import margin_mse
-from kit.train.contrastive import batch_tokens
-from kit.train.fit import Optimisation, Training, fit
-from kit.train.stages import candidates
-from kit.train.warm_up import BatchScores
+from kit.train.batches import BatchVectors, candidates
+from kit.train.checkpoints import model_digest
+from kit.train.distillation import encoder_signature
+from kit.train.fit import RunOptions, TrainingHistory, fit
+from kit.train.optimisation import Optimisation
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -124,49 +124,50 @@ def train_topic_balanced(
     table: ScoreTable,
     second: Teacher,
     config: TopicBalanced,
-    *,
-    folder: str | Path | None = None,
-    evaluate: Callable[[], dict[str, float]] | None = None,
-    best: str | None = None,
-    seen: Callable[[Training], None] | None = None,
-    progress: bool = True,
-) -> Training:
-    """Train `encoder` in place on topic-balanced batches with two teachers; how the training went.
+    **run: Unpack[RunOptions],
+) -> TrainingHistory:
+    """Train `encoder` in place on topic-balanced batches with two teachers; returns the history.
 
     `table`: the first teacher's scores; a question's positive is the passage that it scores highest, a pair's margin
     how much lower another one is. Topics are those of `encoder`'s vectors before it learns. A topic comes as often as
     it has questions; one with fewer than a batch gives a smaller batch. `second` scores `questions` times (twice
     `questions`) passages at each step: TAS-B's is a ColBERT, a cross-encoder costs as much as all else together. Both
-    teachers should speak on one scale, as the student can follow only one. Each logged step has the two parts of the
-    loss, `pairs` and `in-batch`. `folder`, `evaluate`, `best`, `seen`: see `kit.train.fit.fit`.
+    teachers should use one scale, as the student can follow only one. Each logged step has the two parts of the
+    loss, `pairs` and `in-batch`. `run`: see `RunOptions`.
     """
-    asked = [question for question in questions if _differ(table, question)]
-    if not asked:
+    scored = [question for question in questions if _differ(table, question)]
+    if not scored:
         raise KitError(f"score table {table.name!r}", "questions with two passages that scores tell apart", "none")
-    vectors = encoder.encode_questions([question.text for question in asked], batch_size=256)
-    count, place = min(config.clusters, len(asked)), str(encoder.device)
-    groups = topics(vectors, count, seed=config.optimisation.seed, device=place)
-    sizes = [len(group) for group in groups]
+    vectors = encoder.encode_questions([question.text for question in scored], batch_size=256)
+    count, device = min(config.clusters, len(scored)), str(encoder.device)
+    groups = topics(vectors, count, seed=config.optimisation.seed, device=device)
+    sizes, module = [len(group) for group in groups], BatchVectors(encoder)
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         group = rng.choices(groups, sizes)[0]
-        batch = [asked[row] for row in rng.sample(group, min(config.questions, len(group)))]
+        batch = [scored[row] for row in rng.sample(group, min(config.questions, len(group)))]
         pairs, teacher = balanced_pairs(table, batch, config.bins, rng)
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
         columns = torch.tensor([names.index(pair[side]) for side in (0, 1) for pair in pairs])  # (2q,)
-        vectors = model(*batch_tokens(encoder, batch, [corpus[name] for name in names]))
-        with torch.autocast(vectors[0].device.type, enabled=False):
-            student = (vectors[0].float() @ vectors[1].float().T)[:, columns.to(vectors[0].device)]  # (q, 2q)
+        vectors, passages = model(*module.tokenize(batch, [corpus[name] for name in names]))
+        with torch.autocast(vectors.device.type, enabled=False):
+            student = vectors.float() @ passages.float().T * encoder.scale  # (q, x)
+        student = student[:, columns.to(student.device)]  # (q, 2q)
         live = torch.from_numpy(_all_scores(second, batch, corpus, names))[:, columns].to(student)  # (q, 2q)
         own = torch.stack([student.diagonal(), student[:, len(batch) :].diagonal()], dim=1)  # (q, 2)
         pair, batch_wide = margin_mse(own, teacher.to(own)), in_batch_margin_mse(student, live)
         figures = {"pairs": float(pair.detach()), "in-batch": float(batch_wide.detach())}
         return pair + config.weight * batch_wide, figures
 
-    return fit(
-        BatchScores(encoder), loss_of, config.optimisation,
-        folder=folder, evaluate=evaluate, best=best, seen=seen, progress=progress, name="training (topic-balanced)",
-    )  # fmt: skip
+    def signature() -> dict[str, object]:
+        sizes = {name: value for name, value in asdict(config).items() if name != "optimisation"}
+        live = {"second": getattr(second, "name", type(second).__name__)}
+        if isinstance(model := getattr(second, "model", None), nn.Module):
+            live["second model"] = model_digest(model)
+        return {"task": "topic-balanced", **sizes, **live, **encoder_signature(encoder, scored, corpus, table)}
+
+    options = {"name": "training (topic-balanced)", **run}
+    return fit(module, loss_of, config.optimisation, signature=signature, **options)
 
 
 def balanced_pairs(

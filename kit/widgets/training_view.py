@@ -18,7 +18,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 from kit.plots.still import still
-from kit.train import Training
+from kit.train import TrainingHistory
 from kit.types import KitError
 from kit.widgets.explorer import Explorer
 from kit.widgets.training_pictures import spread_figure, told, training_figure
@@ -28,7 +28,7 @@ TABLE_SHARE = 0.1  # of the time at most goes into calls of `table`
 
 
 class TrainingView(Explorer):
-    """What `kit.distil(..., seen=TrainingView())` draws: called with the training so far after each step.
+    """What `kit.distil(..., callback=TrainingView())` draws: called with the training so far after each step.
 
     A redraw every `every` seconds at most. `table()`, where given, tells (values, gold) for a live score distribution
     (see `spread_figure`); it is called about a tenth of the time at most, and must leave the model as it found it. The
@@ -36,7 +36,7 @@ class TrainingView(Explorer):
     or under Voila). An interrupt ends the training, and the picture stays.
 
     >>> view = TrainingView(display=False)
-    >>> view(Training(losses=[{"step": 1, "loss": 2.0}]))
+    >>> view(TrainingHistory(losses=[{"step": 1, "loss": 2.0}]))
     >>> view.text
     'step 1 · loss 2.000 (mean of the last 5) · 0 s'
     """
@@ -47,7 +47,7 @@ class TrainingView(Explorer):
         if not every >= FASTEST:
             raise KitError("TrainingView, every", f"at least {FASTEST} seconds", every)
         self.every, self.table, self.displayed_by_itself = every, table, display
-        self.training = Training()
+        self.training = TrainingHistory()
         self.text = told([])
         self._pictures = ""
         self._spread, self._table_again = "", 0.0
@@ -59,7 +59,7 @@ class TrainingView(Explorer):
         super().__init__("Training", [self._page])
         self._draw(0.0)
 
-    def __call__(self, training: Training) -> None:
+    def __call__(self, training: TrainingHistory) -> None:
         """Take in the training so far; draw it if the last picture is old enough."""
         now = time.monotonic()
         if self._begun is None or training.losses is not self.training.losses:

@@ -30,9 +30,9 @@ gold = [[any(a in corpus[p].text for a in q.answers) for p in teacher.passages_o
 """
 TRAIN = """
 view = TrainingView(every=0.3, table=lambda: ({"teacher": teacher.values}, gold))
-how = Distillation(Optimisation(steps=STEPS, rate=1e-3, evaluate_every=10), questions=2, passages=4)
+how = Distillation(Optimisation(steps=STEPS, learning_rate=1e-3, evaluate_every=10), questions=2, passages=4)
 start = [one.detach().clone() for one in encoder.parameters()]
-training = distil(encoder, asked, corpus, teacher, config=how, seen=view, progress=False,
+training = distil(encoder, asked, corpus, teacher, config=how, callback=view, progress=False,
                   evaluate=lambda: {"recall@1": min(1.0, 0.3 + 0.01 * view.training.losses[-1]["step"])})
 print("interrupted:", training.interrupted, "after", len(training.losses))
 print("the student has moved:", any(bool((a != b).any()) for a, b in zip(start, encoder.parameters())))
@@ -79,8 +79,8 @@ def test_a_short_training_in_the_dark_in_notebook7_ends_as_a_picture(notebook7, 
 def test_a_button_trains_under_voila(voila, run_notebook, pictures):
     button = (
         "view = TrainingView(every=0.3, display=False)\nbutton = ipywidgets.Button(description='Train')\n"
-        "how = Distillation(Optimisation(steps=40, rate=1e-3), questions=2, passages=4)\n"
-        "def train(_):\n    distil(encoder, asked, corpus, teacher, config=how, seen=view, progress=False)\n"
+        "how = Distillation(Optimisation(steps=40, learning_rate=1e-3), questions=2, passages=4)\n"
+        "def train(_):\n    distil(encoder, asked, corpus, teacher, config=how, callback=view, progress=False)\n"
         "    view.finish()\nbutton.on_click(train)\nipywidgets.VBox([button, view])"
     )
     page = run_notebook(voila, [SETUP + "import ipywidgets", button])
@@ -111,8 +111,8 @@ def test_what_is_saved_of_a_training(lab, run_notebook, kept):
     place = lab.log.parent / "settings" / "@jupyter-widgets" / "jupyterlab-manager" / "plugin.jupyterlab-settings"
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps({"saveState": kept}))
-    cells = ["from kit.train import Training\nfrom kit.widgets import TrainingView\nview = TrainingView()\n"
-             "view(Training([{'step': 1, 'loss': 2.0}, {'step': 2, 'loss': 1.0}]))"]  # fmt: skip
+    cells = ["from kit.train import TrainingHistory\nfrom kit.widgets import TrainingView\nview = TrainingView()\n"
+             "view(TrainingHistory([{'step': 1, 'loss': 2.0}, {'step': 2, 'loss': 1.0}]))"]  # fmt: skip
     page = run_notebook(lab, cells)
     page.wait_for_function("() => !document.querySelector('.jp-OutputArea .jupyter-widgets')")
     book = saved(page, page.path)

@@ -9,14 +9,17 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from kit.losses import in_batch_nll
-from kit.train.fit import Optimisation, Training, fit
+from kit.train.batches import BatchVectors
+from kit.train.checkpoints import data_digest
+from kit.train.contrastive import first_share
+from kit.train.fit import RunOptions, TrainingHistory, fit
+from kit.train.optimisation import Optimisation
 from kit.types import KitError, Passage
 
 if TYPE_CHECKING:
@@ -52,9 +55,9 @@ def passages_by_title(
         titles.setdefault(corpus[name].title, []).append(name)
     names = list(titles)
     if len(names) < 2:
-        raise KitError("warm_up", "a corpus with passages of at least 2 titles", f"{len(names)}")
+        raise KitError("inverse cloze", "a corpus with passages of at least 2 titles", f"{len(names)}")
 
-    def some(rng: random.Random) -> list[Passage]:
+    def draw(rng: random.Random) -> list[Passage]:
         drawn: list[Passage] = []
         for title in rng.sample(names, min(len(names), count)):
             if len(drawn) >= count:
@@ -63,47 +66,35 @@ def passages_by_title(
             drawn += [corpus[name] for name in rng.sample(ids, min(each, len(ids)))]
         return drawn[:count]
 
-    return some
+    return draw
 
 
-class BatchScores(nn.Module):
-    """Vectors of questions and of passages, as one forward pass."""
-
-    def __init__(self, encoder: DualEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, questions: tuple[Tensor, Tensor], passages: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """(q, d) times the family's scale, and (x, d)."""
-        asked = self.encoder.embed(*questions, side="question") * self.encoder.scale
-        return asked, self.encoder.embed(*passages, side="passage")
-
-
-def warm_up(
+def train_inverse_cloze(
     encoder: DualEncoder,
     passages: Mapping[str, Passage] | Callable[[random.Random], Sequence[Passage]],
     optimisation: Optimisation,
     *,
     batch: int = 64,
-    folder: str | Path | None = None,
-    seen: Callable[[Training], None] | None = None,
-    progress: bool = True,
-) -> Training:
+    **run: Unpack[RunOptions],
+) -> TrainingHistory:
     """Train `encoder` in place on the inverse cloze task over a corpus, or over passages drawn by a function.
 
-    All passages of a batch compete for each sentence (DPR's in-batch loss). Each logged step has `found`, the share of
-    sentences whose own passage scored highest.
+    All passages of a batch compete for each sentence (DPR's in-batch loss). Each logged step has `first`, the share of
+    sentences whose own passage scored highest. Returns the history. `run`: see `RunOptions`; a folder's run is known by
+    its corpus, or by the name of the function.
     """
-    some = passages if callable(passages) else passages_by_title(passages, batch)
+    draw = passages if callable(passages) else passages_by_title(passages, batch)
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
-        pairs = [inverse_cloze(passage, rng) for passage in some(rng)]
-        texts, read = zip(*pairs, strict=True)
-        asked, found = model(encoder.tokenize_questions(texts), encoder.tokenize_passages(read))
-        own = torch.arange(len(pairs), device=asked.device)
-        best = (asked.detach() @ found.detach().T).argmax(-1)
-        return in_batch_nll(asked, found, own), {"found": float((best == own).float().mean())}
+        pairs = [inverse_cloze(passage, rng) for passage in draw(rng)]
+        texts, answers = zip(*pairs, strict=True)
+        vectors, others = model(encoder.tokenize_questions(texts), encoder.tokenize_passages(answers))
+        own = torch.arange(len(pairs), device=vectors.device)
+        return in_batch_nll(vectors * encoder.scale, others, own), {"first": first_share(vectors, others, own)}
 
-    return fit(
-        BatchScores(encoder), loss_of, optimisation, folder=folder, seen=seen, progress=progress, name="warming up"
-    )
+    def signature() -> dict[str, object]:
+        source = passages.__name__ if callable(passages) else data_digest([], passages)
+        return {"task": "inverse cloze", "batch": batch, "family": encoder.family.to_json(), "data": source}
+
+    options = {"name": "inverse cloze", **run}
+    return fit(BatchVectors(encoder), loss_of, optimisation, signature=signature, **options)

@@ -1,0 +1,90 @@
+"""How a model is optimised: AdamW, clipped, with a warm-up and one of three schedules."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from kit.types import KitError
+
+SCHEDULES = ("constant", "linear", "stable_decay")
+FEWEST_WORDS = 64  # an embedding of fewer rows is one of positions or types, not of words
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Steps of AdamW, with a warm-up and a schedule of the learning rate."""
+
+    steps: int
+    learning_rate: float = 1e-4
+    embedding_lr_multiplier: float = 1.0  # the word embeddings' learning rate, as a multiple of `learning_rate`
+    warmup_steps: int = 0  # steps in which the learning rate rises from 0
+    schedule: str = "linear"  # "constant"; "linear" to `final_lr_share`; "stable_decay": constant, then linear
+    decay_share: float = 0.3  # share of the steps in which "stable_decay" decays
+    final_lr_share: float = 0.0  # the learning rate at the end, as a share of `learning_rate`
+    weight_decay: float = 0.01  # not for embeddings, biases and norms
+    betas: tuple[float, float] = (0.9, 0.98)
+    max_grad_norm: float = 1.0  # gradients are clipped to this norm
+    accumulate: int = 1  # batches of a step; their gradients are averaged
+    precision: str = "no"  # "bf16": mixed precision (accelerate)
+    seed: int = 0
+    save_every: int = 0  # steps between checkpoints; 0: only at the end
+    evaluate_every: int = 0  # steps between evaluations; 0: only at the end
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise KitError(f"Optimisation, {name}", f"a whole number of at least {least}", repr(value))
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+                wanted = f"a finite number of at least {low}" if math.isinf(high) else f"a number from {low} to {high}"
+                raise KitError(f"Optimisation, {name}", wanted, repr(value))
+            if math.isinf(value):
+                raise KitError(f"Optimisation, {name}", "a finite number", value)
+        for name, choices in (("schedule", SCHEDULES), ("precision", ("no", "bf16"))):
+            if getattr(self, name) not in choices:
+                raise KitError(f"Optimisation, {name}", f"one of {', '.join(choices)}", repr(getattr(self, name)))
+
+    def factor(self, step: int) -> float:
+        """The learning rate of a step (from 0), as a share of `learning_rate`.
+
+        >>> [round(Optimisation(steps=4, schedule="linear").factor(step), 2) for step in range(4)]
+        [1.0, 0.75, 0.5, 0.25]
+        """
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        starts = {"linear": 0.0, "stable_decay": self.steps * (1 - self.decay_share), "constant": math.inf}
+        start = max(self.warmup_steps, starts[self.schedule])
+        if step < start:
+            return 1.0
+        return 1 - (1 - self.final_lr_share) * (step - start) / max(1, self.steps - start)
+
+
+_LEAST = {"steps": 1, "accumulate": 1, "warmup_steps": 0, "save_every": 0, "evaluate_every": 0, "seed": 0}
+_RANGES = dict.fromkeys(("learning_rate", "embedding_lr_multiplier", "weight_decay", "max_grad_norm"), (0.0, math.inf))
+_RANGES |= dict.fromkeys(("decay_share", "final_lr_share"), (0.0, 1.0))
+
+
+def parameter_groups(model: nn.Module, optimisation: Optimisation) -> list[dict[str, Any]]:
+    """Parameter groups: word embeddings at their own rate, matrices with weight decay, the rest without."""
+    embeddings = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
+    groups: dict[str, list[nn.Parameter]] = {"words": [], "matrices": [], "rest": []}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            embedding = id(parameter) in embeddings
+            words = embedding and len(parameter) > FEWEST_WORDS
+            kind = "words" if words else "rest" if embedding or parameter.ndim < 2 else "matrices"
+            groups[kind].append(parameter)
+    rate = optimisation.learning_rate
+    rates = {"words": rate * optimisation.embedding_lr_multiplier, "matrices": rate, "rest": rate}
+    decay = {"words": 0.0, "matrices": optimisation.weight_decay, "rest": 0.0}
+    return [
+        {"params": members, "lr": rates[kind], "full_rate": rates[kind], "weight_decay": decay[kind]}
+        for kind, members in groups.items()
+        if members
+    ]
