@@ -13,7 +13,7 @@ import pytest
 from kit.pages.figures import plotly_bundle
 from kit.types import KitError
 from kit.widgets.base import BASE, JS, Explorer, bundle
-from kit.widgets.controls import Choice, Flag, Free, Number, Several
+from kit.widgets.controls import Choice, Flag, Free, Number, Several, Text
 from kit.widgets.packed import packed
 
 
@@ -62,6 +62,7 @@ def sent_by(counter: Counter, message: dict, monkeypatch) -> list:
         (Number("rate", "rate", 0.1, 9.0, 0.1, 2.0), float("nan"), "rate: wanted a number from 0.1 to 9, given nan"),
         (Number("rate", "rate", 0.1, 9.0, 0.1, 2.0), "2", "rate: wanted a number"),
         (Flag("wide", "wide"), 1, "wide: wanted True or False, given 1"),
+        (Text("name", "name", "x", str), 1, "name: wanted a text, given 1"),
     ],
 )
 def test_a_control_refuses_what_it_does_not_take(control, value, message):
@@ -140,9 +141,9 @@ def test_an_export_wants_the_path_of_a_page(path):
 
 
 def modules() -> list[tuple[str, ...]]:
-    from kit.widgets import LossLab, ScoreDistributions
+    from kit.widgets import IndexLab, LossLab, ScoreDistributions
 
-    return [ScoreDistributions.modules, LossLab.modules]
+    return [ScoreDistributions.modules, LossLab.modules, IndexLab.modules]
 
 
 @pytest.mark.parametrize("extra", modules(), ids=str)

@@ -1,22 +1,19 @@
-"""kit.widgets.IndexLab: measuring, the plan, what is shown, without a browser."""
+"""Indexes measured and planned (kit.bench), and kit.widgets.IndexLab without a browser."""
 
 from __future__ import annotations
 
 import re
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kit.bench import WIKIPEDIA, index_sizes
+from kit.bench.index_measures import Measured, Step, Trial, measured_indexes, recall_of, usual_specs
+from kit.bench.index_plan import extrapolated, family, planned_indexes
 from kit.index.vectors import write_vectors
 from kit.types import KitError
 from kit.widgets import IndexLab
-from kit.widgets.index_lab import numbers_in
-from kit.widgets.index_measures import Measured, Step, Trial, measured_indexes, recall_of, usual_specs
-from kit.widgets.index_plan import extrapolated, family, planned_indexes
-from kit.widgets.index_views import lab_html, measured_table, plan_html, recall_against_time, time_ticks
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(300, 16)).astype(np.float32)
@@ -36,18 +33,16 @@ def all_of(trial, vectors=VECTORS, questions=QUESTIONS):
 
 @pytest.fixture
 def lab():
-    made = IndexLab(VECTORS, QUESTIONS, specs=("Flat", "IVF4,Flat", "HNSW8"), k=5)
-    made.controls["nprobe"].value, made.controls["ef_search"].value = "1 4", "16"
-    yield made
-    made.close()
+    lab = IndexLab(VECTORS, QUESTIONS, specs=("Flat", "IVF4,Flat", "HNSW8"), k=5)
+    lab.set(nprobe="1 4", ef_search="16")
+    yield lab
+    lab.close()
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Times are not what these tests are about."""
-    monkeypatch.setattr(
-        "kit.widgets.index_measures.seconds_of", lambda *works, **_: [work() or 0.012 for work in works]
-    )
+    monkeypatch.setattr("kit.bench.index_measures.seconds_of", lambda *works, **_: [work() or 0.012 for work in works])
 
 
 def test_exact_kinds_find_all_and_few_cells_find_less(quick):
@@ -118,44 +113,38 @@ def test_the_plan_takes_sizes_from_the_bench_and_times_from_what_finds_enough():
     assert {one.name: one.value for one in index_sizes(WIKIPEDIA, 768)} == {n: p.gigabytes for n, p in plan.items()}
     assert plan["IVF65536,Flat"].nearest is IVF[1] and plan["Flat"].nearest is FLAT
     assert plan["HNSW32"].milliseconds is None and plan["vectors, float16"].nearest is None
-    worse = planned_indexes(WIKIPEDIA, 768, IVF[:1], least_recall=0.99)
-    assert next(one for one in worse if one.spec == "IVF65536,Flat").nearest is IVF[0]
+    worse = planned_indexes(WIKIPEDIA, 768, IVF[:1], least_recall=0.9)
+    assert [one.nearest for one in worse] == [None] * 7, "30% is not listed under at least 90%"
 
 
-def test_the_plan_says_plainly_what_it_is():
-    html = plan_html(planned_indexes(WIKIPEDIA, 768, [FLAT]), WIKIPEDIA, 768)
-    assert "EXTRAPOLATION, not a measurement: 21,015 times the 1,000 vectors" in html and "64.7 GB" in html
-    assert "as soon as something is measured" in plan_html(planned_indexes(10, 4), 10, 4)
-
-
-def test_the_plot_holds_every_point_and_memory_as_area():
-    figure = recall_against_time([FLAT, *IVF, replace(FLAT, spec="SQ8", bytes=16_000)], 5)
-    assert [len(trace.x) for trace in figure.data] == [1, 3, 1]
-    assert figure.data[1].text == ("1", "4", "8") and figure.data[1].y == (0.3, 0.92, 1.0)
-    sizes = [trace.marker.size for trace in figure.data]
-    assert sizes[0] / sizes[2] == pytest.approx(2.0), "four times the memory, four times the area"
-    low, high = figure.layout.xaxis.range
-    assert all(low < np.log10(time) < high for time in figure.layout.xaxis.tickvals)
-    assert len(recall_against_time([], 5).data) == 0 and time_ticks(-5, 3) == [10.0**n for n in range(-5, 4)]
-
-
-def test_the_lab_measures_shows_and_plans(lab, quick):
+def test_the_lab_measures_and_plans(lab, quick):
     assert [one.name for one in lab.measure()] == [
         "Flat", "IVF4,Flat nprobe 1", "IVF4,Flat nprobe 4", "HNSW8 efSearch 16",
     ]  # fmt: skip
-    assert [trace.name.split(" ·")[0] for trace in lab._picture.figure.data] == ["Flat", "IVF4,Flat", "HNSW8"]
-    assert "IVF4,Flat" in lab._told["table"].value and lab.controls["progress"].value == pytest.approx(1.0)
-    assert "EXTRAPOLATION" in lab._told["plan"].value
-    before = lab._told["plan"].value
-    lab.controls["count"].value = 1_000
-    assert lab._told["plan"].value != before and "1,000 passages" in lab._told["plan"].value
+    assert lab._done == pytest.approx(1.0) and len(lab._data) < 6_000
+    lab.set(count=1_000_000)
     assert [row.spec for row in lab.plan() if row.milliseconds] == ["Flat", "IVF65536,Flat", "HNSW32"]
+    _, header, rows = lab.summary()
+    assert header[1] == "recall@5" and [row[0] for row in rows] == [
+        one.name for one in lab.measured if one.recall >= 0.9
+    ]
+    lab.set(least_recall=0.0)
+    assert len(lab.summary()[2]) == 4
 
 
-def test_the_button_measures_in_the_background(lab, quick):
-    lab.controls["measure"].click()
+def asked_for(lab, monkeypatch, name: str) -> dict:
+    """What a page gets that asks for an action."""
+    sent: list = []
+    monkeypatch.setattr(lab, "send", lambda content, buffers=None: sent.append(content))
+    lab._handle_custom_msg({"kind": "ask", "id": "1", "name": name, "request": {}}, [])
+    return sent[0]
+
+
+def test_the_button_measures_in_the_background(lab, quick, monkeypatch):
+    assert "error" not in asked_for(lab, monkeypatch, "measure")
     lab.worker.join(60)
-    assert len(lab.measured) == 4 and not lab.controls["measure"].disabled and lab.controls["stop"].disabled
+    assert len(lab.measured) == 4 and not lab._busy.locked()
+    assert "a question that it answers" in asked_for(lab, monkeypatch, "dance")["error"]
 
 
 def test_stop_ends_it_after_the_index_at_hand(lab, monkeypatch):
@@ -169,50 +158,37 @@ def test_stop_ends_it_after_the_index_at_hand(lab, monkeypatch):
         yield Step(1.0, "", (IVF[0],))
 
     monkeypatch.setattr("kit.widgets.index_lab.measured_indexes", steps)
-    lab.controls["measure"].click()
-    assert reached.wait(30) and lab.controls["measure"].disabled and not lab.controls["stop"].disabled
+    lab.answer("measure", {})
+    assert reached.wait(30)
     with pytest.raises(KitError, match="one measuring at a time"):
         lab.measure()
-    lab.controls["stop"].click()
+    assert "one measuring at a time" in asked_for(lab, monkeypatch, "measure")["error"]
+    asked_for(lab, monkeypatch, "stop")
     go_on.set()
     lab.worker.join(30)
-    assert lab.measured == [FLAT] and "stopped before IVF4,Flat" in lab._told["status"].value
-    assert not lab.controls["measure"].disabled
+    assert lab.measured == [FLAT] and lab._status == "stopped before IVF4,Flat"
 
 
-def test_settings_are_offered_where_a_spec_has_them(lab):
-    assert not lab.controls["nprobe"].disabled and not lab.controls["ef_search"].disabled
-    lab.controls["specs"].value = "Flat SQ8"
-    assert lab.controls["nprobe"].disabled and lab.controls["ef_search"].disabled
-
-
-@pytest.mark.parametrize(("control", "value", "message"), [
-    ("nprobe", "1 many", "nprobe: wanted whole numbers of at least 1, as 1 4 16, given &#x27;many&#x27;"),
+@pytest.mark.parametrize(("name", "value", "message"), [
+    ("nprobe", "1 many", "nprobe: wanted whole numbers of at least 1, as 1 4 16, given 'many'"),
+    ("nprobe", "", "nprobe: wanted whole numbers of at least 1, as 1 4 16, given none"),
+    ("ef_search", "0", "efSearch: wanted whole numbers of at least 1, as 1 4 16, given '0'"),
     ("specs", " ", "specs: wanted factory strings of FAISS"),
+    ("k", 301, "k: wanted a number"), ("least_recall", 0.7, "least_recall: wanted one of"),
 ])  # fmt: skip
-def test_a_mistake_in_a_control_is_told_beside_it(lab, control, value, message):
-    lab.controls[control].value = value
-    lab.controls["measure"].click()
-    assert message in lab._told["status"].value and lab.worker is None
-    with pytest.raises(KitError):
-        lab.measure()
+def test_a_wrong_setting_is_refused(lab, name, value, message):
+    with pytest.raises(KitError, match=re.escape(message)):
+        lab.set(**{name: value})
 
 
 def test_nothing_that_can_be_built_is_an_error(quick):
     lab = IndexLab(VECTORS, QUESTIONS, specs=["Flatt"])
     with pytest.raises(KitError, match="could not parse index string Flatt"):
         lab.measure()
-    assert "Flatt" in lab._told["problems"].value
-
-
-def test_still_and_export_tell_the_same_without_script(lab, tmp_path, quick):
-    assert "nothing measured yet" in lab.still()
-    lab.measure()
-    html = lab.export_html(tmp_path / "lab.html").read_text(encoding="utf-8")
-    assert html.count("<svg") == 1 and "<script" not in html and len(html) < 100_000
-    assert "IVF4,Flat" in html and "EXTRAPOLATION" in html and "21,015,324" in html
-    assert not re.search(r"(src|href)=.https?:", html)
-    assert lab._repr_mimebundle_()["text/html"].count("<svg") == 1
+    assert "Flatt" in lab.problems[0]
+    lab.answer("measure", {})
+    lab.worker.join(30)
+    assert "Flatt" in lab._status
 
 
 @pytest.mark.parametrize(("vectors", "questions", "options", "message"), [
@@ -228,17 +204,3 @@ def test_still_and_export_tell_the_same_without_script(lab, tmp_path, quick):
 def test_bad_input(vectors, questions, options, message):
     with pytest.raises(KitError, match=re.escape(message)):
         IndexLab(vectors, questions, **options)
-
-
-def test_numbers_in_a_text():
-    assert numbers_in("nprobe", " 1,4  16 ") == (1, 4, 16)
-    with pytest.raises(KitError, match="given none"):
-        numbers_in("nprobe", "")
-    with pytest.raises(KitError, match="given '0'"):
-        numbers_in("nprobe", "0")
-
-
-def test_the_tables_have_a_row_for_each():
-    assert measured_table([FLAT, *IVF], 5).count("<tr>") == 5 and measured_table([], 5) == ""
-    html = lab_html([FLAT], planned_indexes(10, 4, [FLAT]), ["no <such> index"], "told", (5, 10, 4))
-    assert "no &lt;such&gt; index" in html and "Plan for 10 passages" in html

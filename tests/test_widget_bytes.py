@@ -14,12 +14,11 @@ import torch
 
 from kit.train import TrainingHistory
 from kit.types import Passage, Question, ScoreTable
-from kit.widgets import AttentionExplorer, IndexLab, Playground, TrainingView
+from kit.widgets import AttentionExplorer, Playground, TrainingView
 from kit.widgets import attention_explorer as explorer_module
 from kit.widgets.attention_look import Answered, Look
 from kit.widgets.explorer import Explorer
 from kit.widgets.figure_view import FigureView
-from kit.widgets.index_measures import Measured
 
 A_CLICK = 25_000  # bytes
 
@@ -105,26 +104,6 @@ def test_playground(k, small_reader):
     took = {name: bytes_of(playground, click) for name, click in clicks.items()}
     print(k, took)
     playground.close()
-    assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
-
-
-@pytest.mark.parametrize("count", [4, 40])
-def test_index_lab(count):
-    vectors = np.random.default_rng(0).normal(size=(300, 16)).astype("f4")
-    lab = IndexLab(vectors, vectors[:20], specs=("Flat", "SQ8"), k=5)
-    lab.measured = [
-        Measured(
-            f"IVF{2 ** (n // 5)},Flat", "nprobe", 2 ** (n % 5), 0.5 + n / 100, 1.0 + n, 10_000 * n, 0.1, 8, 300, 16
-        )
-        for n in range(1, count + 1)
-    ]
-    clicks = {
-        "an index is measured": lab._show,
-        "a plan": lambda: setattr(lab.controls["count"], "value", 1_000_000),
-        "a recall": lambda: setattr(lab.controls["least_recall"], "value", 0.5),
-    }
-    took = {name: bytes_of(lab, click) for name, click in clicks.items()}
-    print(count, took)
     assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
 
 

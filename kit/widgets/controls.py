@@ -132,6 +132,29 @@ class Flag:
 
 
 @dataclass(frozen=True)
+class Text:
+    """A line of text that `check` takes (it raises `KitError` if not)."""
+
+    name: str
+    label: str
+    value: str
+    check: Callable[[str], object]
+    hint: str = ""
+    place: str = ""
+
+    def checked(self, value: Any) -> str:
+        """The text; `KitError` if it is none, or does not pass."""
+        if not isinstance(value, str):
+            raise KitError(self.name, "a text", repr(value))
+        self.check(value)
+        return value
+
+    def declaration(self) -> dict[str, Any]:
+        """What the page needs."""
+        return {"kind": "text"}
+
+
+@dataclass(frozen=True)
 class Free:
     """Anything that JSON holds and `check` takes (it returns the value, or raises `KitError`); has no control."""
 
@@ -151,7 +174,7 @@ class Free:
         return {"kind": "free"}
 
 
-Control = Choice | Number | Flag | Free
+Control = Choice | Number | Flag | Text | Free
 
 
 def declared(control: Control, start: Any) -> dict[str, Any]:

@@ -90,6 +90,13 @@ function flag(control, store) {
   return { element: titled(control, make("label", {}, input, control.label)), show: (value) => (input.checked = value) };
 }
 
+function text(control, store) {
+  const change = (event) => store.set({ [control.name]: event.target.value });
+  const input = make("input", { type: "text", "aria-label": control.label, change });
+  const show = (value) => document.activeElement !== input && (input.value = value);
+  return { element: titled(control, make("span", { "aria-hidden": "true" }, control.label), input), show };
+}
+
 // Some of several options, at least one: check boxes in a box that unfolds.
 function several(control, store) {
   const change = () => {
@@ -108,4 +115,4 @@ function several(control, store) {
   return { element: titled(control, make("details", {}, make("summary", {}, control.label, count), box)), show };
 }
 
-const MADE_BY = { choice, number, flag, several };
+const MADE_BY = { choice, number, flag, several, text };

@@ -70,7 +70,7 @@ function frameOf(store, model) {
 }
 
 function appOf(store, model, frame, closing) {
-  const ask = asker(model, frame);
+  const ask = asker(model, store, frame);
   const app = { store, model, root: frame.root, bar: frame.bar, controls: frame.controls.elements, say: frame.say, ask };
   app.panel = (name, options) => {
     const one = panel(app, name, options);
@@ -81,8 +81,9 @@ function appOf(store, model, frame, closing) {
   return app;
 }
 
-// ask(name, request) is a promise of what Python answers (or of what the exported file holds), kept for the next time.
-function asker(model, frame) {
+// ask(name, request) is a promise of what Python answers (or of what the exported file holds), kept for the next time;
+// not kept, and after what has changed, where it is an action that Python shall take.
+function asker(model, store, frame) {
   const kept = new Map();
   let number = 0;
   const askPython = (name, request) =>
@@ -102,7 +103,13 @@ function asker(model, frame) {
       model.on("msg:custom", receive);
       model.send({ kind: "ask", id, name, request });
     });
-  return (name, request) => {
+  return (name, request, { action = false } = {}) => {
+    if (action) {
+      store.flush();
+      const answer = askPython(name, request);
+      busy(frame, answer);
+      return answer;
+    }
     const key = JSON.stringify([name, request]);
     if (!kept.has(key)) {
       const held = model.answers?.[key];

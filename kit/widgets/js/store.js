@@ -40,9 +40,14 @@ export class Store {
     this.set(this.start);
   }
 
-  close() {
+  // Let Python hear of changes now.
+  flush() {
     clearTimeout(this.timer);
     this.#save();
+  }
+
+  close() {
+    this.flush();
     this.model.off("change:state", this.heard);
   }
 
@@ -118,16 +123,14 @@ export function fromAddress(controls, hash, prefix = "") {
 }
 
 function understood(control, text) {
-  if (control.kind === "choice") {
-    const found = control.options.find(({ value }) => text === (typeof value === "string" ? value : JSON.stringify(value)));
-    return found?.value;
-  }
   let value;
   try {
     value = JSON.parse(text);
   } catch {
     value = text;
   }
+  if (control.kind === "choice") return control.options.find((one) => one.value === text || same(one.value, value))?.value;
+  if (control.kind === "text") return text;
   if (control.kind === "number") return value >= control.low && value <= control.high ? value : undefined;
   if (control.kind === "flag") return typeof value === "boolean" ? value : undefined;
   if (control.kind === "several") {

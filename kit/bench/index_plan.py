@@ -1,6 +1,6 @@
 """What indexes of a whole corpus would take: memory computed, time extrapolated from indexes that were measured.
 
-Pure. The sizes are `kit.bench.index_sizes`'s; the times are extrapolations and say from what, by which rule.
+Pure. The sizes are `kit.bench.plan.index_sizes`'s; the times are extrapolations and say from what, by which rule.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kit.bench import index_sizes
+from kit.bench.index_measures import Measured
+from kit.bench.plan import index_sizes
 from kit.types import KitError
-from kit.widgets.index_measures import Measured
 
 # The first that fits tells the kind; the order of the rules matters.
 FAMILIES = {
@@ -61,8 +61,8 @@ def planned_indexes(
 ) -> list[Planned]:
     """The indexes of `kit.bench.index_sizes` for `count` vectors of `dimension`, with times where they can be told.
 
-    A time is extrapolated from the fastest measured index of the same kind with a recall of `least_recall`, or else
-    from its best one. Recall is not extrapolated: more passages lie closer together.
+    A time is extrapolated from the fastest measured index of the same kind with a recall of at least `least_recall`;
+    without one there is no time. Recall is not extrapolated: more passages lie closer together.
     """
     for name, number in (("passages", count), ("dimension", dimension)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
@@ -98,6 +98,4 @@ def extrapolated(measured: Measured, spec: str, count: int, dimension: int) -> f
 def _nearest(kind: str, measured: Sequence[Measured], least_recall: float) -> Measured | None:
     alike = [one for one in measured if kind and family(one.spec) == kind]
     enough = [one for one in alike if one.recall >= least_recall]
-    if enough:
-        return min(enough, key=lambda one: one.milliseconds)
-    return max(alike, key=lambda one: one.recall, default=None)
+    return min(enough, key=lambda one: one.milliseconds, default=None)
