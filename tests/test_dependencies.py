@@ -59,7 +59,7 @@ def test_a_room_imports_what_its_extra_declares(room):
 def test_the_tests_import_what_their_extra_declares():
     paths = sorted((ROOT / "tests").rglob("*.py"))
     makers = (ROOT / "data" / "make").glob("*.py")
-    found = imported(paths, {path.stem for path in (*paths, *makers)} | {"kit"})
+    found = imported(paths, {path.stem for path in (*paths, *makers)} | {"kit", "checks"})
     assert "torch" in found
     assert {name: where for name, where in found.items() if name not in declared("cpu", "test") | set(BROUGHT)} == {}
 

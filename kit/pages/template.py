@@ -16,9 +16,8 @@ def fill_template(template: Path, folder: Path) -> Path:
 
     Raises `KitError` if a cell fails; nothing is left then.
     """
-    environment = {"PLOTLY_RENDERER": "plotly_mimetype"}  # no copy of plotly.js in the notebook's file
     notebook = nbformat.read(template, as_version=4)
-    notebook = execute_notebook(notebook, folder=folder, name=template.name, environment=environment).notebook
+    notebook = execute_notebook(notebook, folder=folder, name=template.name).notebook
     title = notebook.cells[0].source.splitlines()[0].removeprefix("# ")
     page = folder / f"{template.stem}.html"
     contents = {folder / template.name: nbformat.writes(notebook), page: render_notebook(notebook, Page(title))}
