@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from test_cli import kit
 
-from kit.course.hosting import Hosting, load_hosting
+from kit.course.hosting import Hosting, load_hosting, write_cells
 from kit.course.site import find_notebooks, goals_of, make_course, title_of
 from kit.pages.figures import SHARED
 from kit.types import KitError
@@ -90,7 +90,20 @@ def test_hosting_is_filled_in_one_place(tmp_path):
     path.write_text('repository = ""\n[services]\nBinder = "https://b/{repository}/{branch}/{notebook}"\n')
     assert load_hosting(path).links("a.ipynb") == {}
     path.write_text('repository = "me/k"\n[services]\nBinder = "https://b/{repository}/{branch}/{notebook}"\n')
-    assert load_hosting(path).links("a.ipynb") == {"Binder": "https://b/me/k/main/a.ipynb"}
+    hosting = load_hosting(path)
+    assert hosting.links("a.ipynb") == {"Binder": "https://b/me/k/main/a.ipynb"}
+    cells = hosting.cells("a.ipynb")
+    assert cells["hosted-0"] == "Run it elsewhere: [Binder](https://b/me/k/main/a.ipynb)."
+    assert '%pip install --quiet "kit[cpu] @ git+https://github.com/me/k@main"' in cells["setup-0"]
+
+
+def test_links_and_set_up_are_written_once_after_the_title(tmp_path):
+    path = written(tmp_path, "00_a", [new_markdown_cell("# A", id="c01"), new_code_cell("1", id="c02")])
+    (tmp_path / "hosting.toml").write_text('repository = "me/k"\n[services]\nColab = "https://c/{notebook}"\n')
+    for _ in range(2):
+        write_cells(tmp_path)
+        assert [cell.id for cell in nbformat.read(path, as_version=4).cells] == ["c01", "hosted-0", "setup-0", "c02"]
+    assert "https://c/00_a.ipynb" in path.read_text()
 
 
 @pytest.mark.parametrize("text", ["repository = ", '[services]\nBinder = "{owner}"', '[services]\nBinder = "{}"'])

@@ -131,7 +131,9 @@ def load_course(
     return Course(
         "full",
         load_passages(corpus_path),
-        **questions,
+        questions["train"],
+        questions["dev"],
+        questions["test"],
         device=device or "auto",
         reader_source=sources[0],
         encoder_source=sources[1],
@@ -147,7 +149,9 @@ def _toy(seed: int, generated: int, reader: str | Path | None, encoder: str | Pa
     return Course(
         "toy",
         Corpus(world.passages.values()),
-        **world.questions,
+        world.questions["train"],
+        world.questions["dev"],
+        world.questions["test"],
         device=device,
         reader_source=reader or DATA / "t5",
         encoder_source=encoder or DATA / "bert",

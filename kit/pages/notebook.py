@@ -83,7 +83,7 @@ def prose(text: str, links: Mapping[str, str] = {}) -> str:
     >>> prose("a **b**, $x$").strip().replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
     '<p>a <strong>b</strong>, <math display="inline"><mrow><mi>x</mi></mrow></math></p>'
     """
-    return MarkdownWithMath(Prose(links))(text)
+    return str(MarkdownWithMath(Prose(links))(text))
 
 
 class Prose(IPythonRenderer):
@@ -91,7 +91,8 @@ class Prose(IPythonRenderer):
 
     def __init__(self, links: Mapping[str, str]) -> None:
         super().__init__(escape=True)
-        self.links, self.contents = links, []
+        self.links = links
+        self.contents: list[tuple[str, str]] = []
 
     def inline_math(self, body: str) -> str:
         return convert(body.strip())
