@@ -86,13 +86,31 @@ def test_a_fact_may_stand_once_and_under_another_title():
         build_world(generated=0, facts_once=True, in_passing=2)
 
 
+def test_questions_may_be_worded_as_people_type_them():
+    written, typed = build_world(generated=20), build_world(generated=20, wordings="typed")
+    assert typed.passages == written.passages and len(typed.questions["test"]) == len(written.questions["test"])
+    lengths = [
+        sum(len(question.text.split()) for question in world.questions["test"]) / len(world.questions["test"])
+        for world in (written, typed)
+    ]
+    assert lengths[1] < 0.85 * lengths[0]
+    assert any(not question.text.endswith(("?", ".")) for question in typed.questions["test"])
+    both = {question.text for question in build_world(generated=20, wordings="both").questions["train"]}
+    for world in (written, typed):
+        assert both & {question.text for question in world.questions["train"]}
+    with pytest.raises(KitError, match="build_world, wordings: wanted one of written, typed, both, given 'short'"):
+        build_world(generated=0, wordings="short")
+
+
 @pytest.mark.parametrize("kind", load_kinds().values(), ids=lambda kind: kind.name)
 def test_templates_have_their_slots(kind):
     for relation in kind.relations.values():
         assert len(relation.statements) >= 5 and len(relation.questions) >= 5
         assert all(text.count("{name}") == 1 and text.count("{value}") == 1 for text in relation.statements)
         assert all("{name}" not in text and text.count("{value}") == 1 for text in relation.pronoun)
-        assert all(text.count("{name}") == 1 and "{value}" not in text for text in relation.questions)
+        assert all(text.count("{name}") == 1 and "{value}" not in text for text in relation.questions + relation.typed)
+        assert len(set(relation.typed) - set(relation.questions)) == 8
+        assert {word for text in relation.typed for word in words_of(text.format(name=""))} <= set(vocabulary())
     assert all(text.count("{name}") == text.count("{other}") == 1 for text in kind.mentions)
 
 

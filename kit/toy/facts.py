@@ -15,12 +15,13 @@ from kit.types import KitError
 
 @dataclass(frozen=True)
 class Relation:
-    """One relation of a kind of entity: how it is stated, stated without the name, and asked for."""
+    """One relation of a kind: how it is stated, stated without the name, asked for, and asked for as people type."""
 
     name: str
     statements: tuple[str, ...]
     pronoun: tuple[str, ...]
     questions: tuple[str, ...]
+    typed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def load_kinds(folder: Path = DATA) -> dict[str, Kind]:
     for path in sorted((folder / "templates").glob("*.json")):
         spec = read_json(path)
         relations = {
-            name: Relation(name, tuple(texts["statements"]), tuple(texts["pronoun"]), tuple(texts["questions"]))
+            name: Relation(name, *(tuple(texts[key]) for key in ("statements", "pronoun", "questions", "typed")))
             for name, texts in spec["relations"].items()
         }
         facts = folder / "facts" / f"{spec['kind']}.tsv"

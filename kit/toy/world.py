@@ -18,6 +18,7 @@ from kit.toy.names import make_pools
 from kit.toy.passages import Source, write_passages, write_passages_once
 from kit.types import KitError, Passage, Question
 
+WORDINGS = ("written", "typed", "both")
 SPLITS = {"train": 0.6, "dev": 0.1, "test": 0.3}
 
 
@@ -44,9 +45,10 @@ class ToyWorld:
         return {question: tuple(stated[fact]) for question, fact in self.asks.items()}
 
 
-def ask(relation: Relation, entity: Entity, rng: random.Random, count: int = 1) -> list[str]:
+def ask(relation: Relation, entity: Entity, rng: random.Random, count: int = 1, wordings: str = "written") -> list[str]:
     """`count` different questions for one fact."""
-    return [template.format(name=entity.name) for template in rng.sample(relation.questions, count)]
+    templates = {"written": relation.questions, "typed": relation.typed, "both": relation.questions + relation.typed}
+    return [template.format(name=entity.name) for template in rng.sample(templates[wordings], count)]
 
 
 def build_world(
@@ -57,12 +59,15 @@ def build_world(
     questions_each: int = 2,
     facts_once: bool = False,
     in_passing: float = 0.3,
+    wordings: str = "written",
 ) -> ToyWorld:
     """The encyclopaedia of a seed: every real entity and `generated` made-up ones.
 
     Split by entity: no entity of a test question is asked about in train or dev. As a rule a fact stands in several
     passages, always in one under its entity's own title; with `facts_once` it stands in one alone, and in a share
-    `in_passing` of the cases under another entity's title. Takes seconds. Raises `KitError` if `in_passing` is no share.
+    `in_passing` of the cases under another entity's title. `wordings`: questions in whole sentences ("written"), as
+    people type them ("typed": short, often without a question mark), or "both". Takes seconds. Raises `KitError` if
+    `in_passing` is no share or `wordings` none of these.
 
     >>> world = build_world(generated=20)
     >>> passage_id = world.gold[world.questions["test"][0].id][0]
@@ -71,6 +76,8 @@ def build_world(
     """
     if not 0 <= in_passing <= 1:
         raise KitError("build_world, in_passing", "a share from 0 to 1", in_passing)
+    if wordings not in WORDINGS:
+        raise KitError("build_world, wordings", f"one of {', '.join(WORDINGS)}", repr(wordings))
     rng = random.Random(f"world-{seed}")
     kinds = load_kinds()
     entities = all_entities(kinds, make_pools(), generated, rng)
@@ -83,7 +90,7 @@ def build_world(
     for split, members in _split(entities, rng).items():
         for entity in members:
             for name, value in entity.facts.items():
-                for text in ask(kinds[entity.kind].relations[name], entity, rng, questions_each):
+                for text in ask(kinds[entity.kind].relations[name], entity, rng, questions_each, wordings):
                     question = Question(f"{split}-{len(questions[split])}", text, (value,), value)
                     questions[split].append(question)
                     asks[question.id] = (entity.id, name)
