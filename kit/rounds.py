@@ -6,7 +6,6 @@ loop goes on. Source: FiD-KD (Izacard & Grave 2021), section 3.3.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kit.data import save_examples
-from kit.files import read_json, write_json, written_aside
+from kit.files import read_json, write_json
 from kit.metrics import answer_recall, exact_match_rate
 from kit.retrieve import add_random_passages
 from kit.teachers import FiDAttention
 from kit.train import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, distil, train_reader
-from kit.types import KitError, Passage, Question, ScoreTable
+from kit.train.checkpoints import check_same_run, data_digest, model_digest
+from kit.types import Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
     from kit.encoder import DualEncoder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RoundsPlan:
     """What a loop does. The defaults are the toy's; at full scale `retrieved` and `scored` are 100."""
 
     rounds: int = 2
@@ -60,7 +60,7 @@ class Round:
 
 
 class Retriever(Protocol):
-    """What the loop asks of its first retriever; `kit.BM25` is one."""
+    """What the loop needs of its first retriever; `kit.BM25` is one."""
 
     def retrieve(self, questions: Sequence[Question], k: int) -> ScoreTable: ...
 
@@ -73,7 +73,7 @@ def run_rounds(
     retriever: Retriever,
     make_reader: Callable[[], FiDReader],
     encoder: DualEncoder,
-    plan: Plan = Plan(),
+    plan: RoundsPlan = RoundsPlan(),
     *,
     say: Callable[[str], None] = print,
     progress: bool = True,
@@ -82,161 +82,124 @@ def run_rounds(
 
     In each round a reader from `make_reader` (begun anew, as in the paper) learns to answer from the retriever's
     passages and scores them; `encoder` (trained in place, and going on from round to round) learns the scores, and its
-    index is the next retriever. The test questions' answers are used for measuring alone.
+    index is the next retriever. The test questions' answers are used for measuring alone. Raises `KitError` for a
+    folder that was begun with another plan (more rounds may be added), reader, encoder, retriever or other data.
     """
-    folder = Path(folder)
-    _same_plan(folder, plan)
-    tables = _retrieve(folder / "round-0", retriever, train, test, plan)
+    loop = _Loop(Path(folder), train, test, corpus, plan, progress)
+    loop.begin(make_reader, encoder, retriever)
+    tables = loop.retrieve(0, retriever)
     results: list[Round] = []
     for number in range(1, plan.rounds + 1):
-        here = folder / f"round-{number}"
         say(f"round {number}: training the reader")
-        reader = _trained_reader(here, make_reader, train, corpus, tables["train"], plan, progress)
+        reader = loop.train_reader(number, make_reader, tables["train"])
         if number == 1:
-            em = measure(folder / "round-0" / "test", reader, test, corpus, tables["test"], plan, progress)
-            results.append(_round(0, folder / "round-0", tables["test"], test, corpus, em, plan))
+            results.append(loop.measure(0, reader, tables["test"]))
             say(_line(results[-1]))
         say(f"round {number}: scoring passages, distilling")
-        scores = _teacher_scores(number, here, reader, train, corpus, tables["train"], plan, progress)
-        dense = _distilled(here, encoder, train, corpus, scores, plan, progress)
-        tables = _retrieve(here, dense, train, test, plan)
-        em = measure(here / "test", reader, test, corpus, tables["test"], plan, progress)
-        results.append(_round(number, here, tables["test"], test, corpus, em, plan))
+        scores = loop.score(number, reader, tables["train"])
+        tables = loop.retrieve(number, loop.distil(number, encoder, scores))
+        results.append(loop.measure(number, reader, tables["test"]))
         say(_line(results[-1]))
     return results
 
 
-def measure(
-    path: Path,
-    reader: FiDReader,
-    questions: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    table: ScoreTable,
-    plan: Plan,
-    progress: bool = True,
-) -> float:
-    """The reader's exact match on (a draw of) the questions; its answers and scores are kept beside `path`."""
-    answers_path, scores_path = path.with_suffix(".answers.json"), path.with_suffix(".scores.parquet")
-    asked = _some(questions, plan.read_questions, plan.seed)
-    if not (answers_path.exists() and scores_path.exists()):
-        reading = reader.read(
-            asked, corpus, table, n_context=plan.read, batch_size=16, max_new_tokens=16, progress=progress
-        )
-        reading.scores.save(scores_path)
-        write_json(answers_path, reading.answers, indent=0)
-    answers = read_json(answers_path, dict)
-    return exact_match_rate(answers, asked)
+@dataclass(frozen=True)
+class _Loop:
+    """The stages of a loop; each leaves its result in the round's folder, and takes it from there if it is there."""
 
+    folder: Path
+    train: Sequence[Question]
+    test: Sequence[Question]
+    corpus: Mapping[str, Passage]
+    plan: RoundsPlan
+    progress: bool
 
-def _same_plan(folder: Path, plan: Plan) -> None:
-    """Refuse a folder of another plan: its files would be taken for this one's (more rounds may be added)."""
-    path, wanted = folder / "plan.json", json.dumps(asdict(replace(plan, rounds=0)), indent=2)
-    if path.exists() and path.read_text(encoding="utf-8") != wanted:
-        raise KitError(str(path), "the plan that this folder was begun with, or another folder", "a different plan")
-    with written_aside(path) as aside:
-        aside.write_text(wanted, encoding="utf-8")
+    def begin(self, make_reader: Callable[[], FiDReader], encoder: DualEncoder, retriever: Retriever) -> None:
+        """Write down what the loop's results depend on, or check that the folder was begun with the same."""
+        signature = {
+            **asdict(replace(self.plan, rounds=0)),
+            "reader model": model_digest(make_reader()),
+            "student model": model_digest(encoder),
+            "retriever": type(retriever).__name__,
+            "data": data_digest([*self.train, *self.test], self.corpus),
+        }
+        check_same_run(self.folder / "plan.json", signature)
 
+    def retrieve(self, number: int, retriever: Retriever) -> dict[str, ScoreTable]:
+        """The passages of the training and of the test questions."""
+        tables = {}
+        for split, questions in (("train", self.train), ("test", self.test)):
+            path = self._round(number) / f"{split}.parquet"
+            if not path.exists():
+                retriever.retrieve(questions, self.plan.retrieved).save(path)
+            tables[split] = ScoreTable.load(path)
+        return tables
 
-def _retrieve(
-    here: Path, retriever: Retriever, train: Sequence[Question], test: Sequence[Question], plan: Plan
-) -> dict[str, ScoreTable]:
-    tables = {}
-    for split, questions in (("train", train), ("test", test)):
-        path = here / f"{split}.parquet"
-        if not path.exists():
-            retriever.retrieve(questions, plan.retrieved).save(path)
-        tables[split] = ScoreTable.load(path)
-    return tables
+    def train_reader(self, number: int, make_reader: Callable[[], FiDReader], table: ScoreTable) -> FiDReader:
+        """The round's reader."""
+        from kit.reader import FiDReader
 
-
-def _trained_reader(
-    here: Path,
-    make_reader: Callable[[], FiDReader],
-    train: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    table: ScoreTable,
-    plan: Plan,
-    progress: bool,
-) -> FiDReader:
-    from kit.reader import FiDReader
-
-    if (here / "reader").exists():
-        return FiDReader.from_pretrained(here / "reader")
-    reader = make_reader()
-    training = train_reader(
-        reader, train, corpus, table, plan.reader, folder=here / "reader-training", progress=progress
-    )
-    if training.interrupted:
-        raise KeyboardInterrupt
-    reader.save_pretrained(here / "reader")
-    return reader
-
-
-def _teacher_scores(
-    number: int,
-    here: Path,
-    reader: FiDReader,
-    train: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    table: ScoreTable,
-    plan: Plan,
-    progress: bool,
-) -> ScoreTable:
-    path = here / "teacher.parquet"
-    if not path.exists():
-        asked = _share(train, plan.score_questions, number, plan.seed)
-        found = table.select([question.id for question in asked]).top(plan.scored)
-        found = add_random_passages(found, corpus, plan.drawn, plan.seed)
-        scores = FiDAttention(reader, plan.aggregation).score(asked, corpus, found, progress=progress)
-        save_examples(here / "teacher.jsonl", asked, corpus, scores)
-        scores.save(path)
-    return ScoreTable.load(path)
-
-
-def _distilled(
-    here: Path,
-    encoder: DualEncoder,
-    train: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    scores: ScoreTable,
-    plan: Plan,
-    progress: bool,
-) -> Retriever:
-    """The student's retriever; `encoder` has the trained weights afterwards."""
-    from kit.encoder import DualEncoder
-    from kit.index import build_index
-    from kit.retrieve import DenseRetriever
-    from kit.retrieve.dense import embed_corpus
-
-    if (here / "retriever").exists():
-        trained = DualEncoder.from_pretrained(here / "retriever", device=str(encoder.device))
-        encoder.load_state_dict(trained.state_dict())
-    else:
-        asked = [question for question in train if question.id in scores.rows]
-        training = distil(
-            encoder, asked, corpus, scores, plan.loss, plan.student, folder=here / "distillation", progress=progress
-        )
-        if training.interrupted:
+        here = self._round(number)
+        if (here / "reader").exists():
+            return FiDReader.from_pretrained(here / "reader")
+        reader, options = make_reader(), {"folder": here / "reader-training", "progress": self.progress}
+        if train_reader(reader, self.train, self.corpus, table, self.plan.reader, **options).interrupted:
             raise KeyboardInterrupt
-        encoder.save_pretrained(here / "retriever")
-    vectors = embed_corpus(encoder, corpus, here / "vectors", batch_size=256)
-    index = build_index(None, vectors)
-    index.save(here / "index")
-    return DenseRetriever(encoder, index, name=here.name)
+        reader.save_pretrained(here / "reader")
+        return reader
 
+    def score(self, number: int, reader: FiDReader, table: ScoreTable) -> ScoreTable:
+        """The teacher's scores of the round's training questions: the best retrieved passages, and random ones."""
+        path, plan = self._round(number) / "teacher.parquet", self.plan
+        if not path.exists():
+            questions = _share(self.train, plan.score_questions, number, plan.seed)
+            cells = table.select([question.id for question in questions]).top(plan.scored)
+            cells = add_random_passages(cells, self.corpus, plan.drawn, plan.seed)
+            teacher = FiDAttention(reader, plan.aggregation)
+            scores = teacher.score(questions, self.corpus, cells, progress=self.progress)
+            save_examples(path.with_suffix(".jsonl"), questions, self.corpus, scores)
+            scores.save(path)
+        return ScoreTable.load(path)
 
-def _round(
-    number: int,
-    here: Path,
-    table: ScoreTable,
-    test: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    em: float,
-    plan: Plan,
-) -> Round:
-    done = Round(number, table.name, answer_recall(table, test, corpus, plan.ks), em, here)
-    write_json(here / "round.json", {**asdict(done), "folder": here.name})
-    return done
+    def distil(self, number: int, encoder: DualEncoder, scores: ScoreTable) -> Retriever:
+        """The student's retriever; `encoder` has the trained weights afterwards."""
+        from kit.encoder import DualEncoder
+        from kit.index import build_index
+        from kit.retrieve import DenseRetriever
+        from kit.retrieve.dense import embed_corpus
+
+        here = self._round(number)
+        if (here / "retriever").exists():
+            trained = DualEncoder.from_pretrained(here / "retriever", device=str(encoder.device))
+            encoder.load_state_dict(trained.state_dict())
+        else:
+            questions = [question for question in self.train if question.id in scores.rows]
+            options = {"folder": here / "distillation", "progress": self.progress}
+            plan = self.plan
+            if distil(encoder, questions, self.corpus, scores, plan.loss, plan.student, **options).interrupted:
+                raise KeyboardInterrupt
+            encoder.save_pretrained(here / "retriever")
+        index = build_index(None, embed_corpus(encoder, self.corpus, here / "vectors", batch_size=256))
+        index.save(here / "index")
+        return DenseRetriever(encoder, index, name=here.name)
+
+    def measure(self, number: int, reader: FiDReader, table: ScoreTable) -> Round:
+        """The round's results; the reader's answers and scores of (a draw of) the test questions are kept."""
+        here, plan = self._round(number), self.plan
+        answers, scores = here / "test.answers.json", here / "test.scores.parquet"
+        questions = _sample(self.test, plan.read_questions, plan.seed)
+        if not (answers.exists() and scores.exists()):
+            options = {"n_context": plan.read, "batch_size": 16, "max_new_tokens": 16, "progress": self.progress}
+            reading = reader.read(questions, self.corpus, table, **options)
+            reading.scores.save(scores)
+            write_json(answers, reading.answers, indent=0)
+        em = exact_match_rate(read_json(answers, dict), questions)
+        done = Round(number, table.name, answer_recall(table, self.test, self.corpus, plan.ks), em, here)
+        write_json(here / "round.json", {**asdict(done), "folder": here.name})
+        return done
+
+    def _round(self, number: int) -> Path:
+        return self.folder / f"round-{number}"
 
 
 def _line(done: Round) -> str:
@@ -244,7 +207,7 @@ def _line(done: Round) -> str:
     return f"round {done.number} ({done.retriever}): {recall}  EM {done.em:.3f}"
 
 
-def _some(questions: Sequence[Question], count: int | None, seed: int) -> list[Question]:
+def _sample(questions: Sequence[Question], count: int | None, seed: int) -> list[Question]:
     if count is None or count >= len(questions):
         return list(questions)
     return random.Random(f"some-{seed}").sample(list(questions), count)

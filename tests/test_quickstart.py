@@ -20,11 +20,11 @@ from kit.pages.notebook import Page, render_notebook
 from kit.quickstart import run_quickstart, write_report
 from kit.quickstart.measures import gold_on_top
 from kit.quickstart.run_folder import RunFolder
-from kit.rounds import Plan
+from kit.rounds import RoundsPlan
 from kit.train import Distillation, Optimisation, ReaderTraining
 from kit.types import KitError, ScoreTable
 
-PLAN = Plan(
+PLAN = RoundsPlan(
     reader=ReaderTraining(Optimisation(steps=2, learning_rate=1e-5), questions=2, n_context=2),
     student=Distillation(Optimisation(steps=2, learning_rate=1e-5), questions=2, passages=4),
     score_questions=20,
@@ -111,7 +111,12 @@ def test_the_report_is_one_page_that_says_what_was_measured(run):
     most = max(example["passages"], key=lambda passage: passage["share"])
     place = 1 + example["passages"].index(most)
     assert f"The reader looks most at passage {place}, which has {most['share']:.1%} of the attention" in text
-    parts = ("Retrieved from the whole corpus", "What the reader reads", "Where the reader looks", "What the student learns")
+    parts = (
+        "Retrieved from the whole corpus",
+        "What the reader reads",
+        "Where the reader looks",
+        "What the student learns",
+    )
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
 

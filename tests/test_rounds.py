@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from kit.data import load_examples
 from kit.encoder import DualEncoder
 from kit.index import VectorIndex
 from kit.metrics import answer_recall
 from kit.retrieve import BM25, add_random_passages
-from kit.rounds import Plan, run_rounds
+from kit.rounds import RoundsPlan, run_rounds
 from kit.train import Distillation, Optimisation, ReaderTraining
 from kit.types import KitError, ScoreTable
 
-PLAN = Plan(
+PLAN = RoundsPlan(
     reader=ReaderTraining(Optimisation(steps=2), questions=2, n_context=2),
     student=Distillation(Optimisation(steps=2), questions=2, passages=4),
     retrieved=5,
@@ -59,13 +61,16 @@ def test_a_loop_that_was_stopped_goes_on(tmp_path, sets, corpus, small_reader, s
     whole = DualEncoder.from_config(small_encoder.question_tower.config, small_encoder.tokenizer)
     results = go_round(tmp_path / "whole", sets, corpus, small_reader, whole)
     monkeypatch.setattr(module, "distil", interrupted_once(module.distil))
-    fresh = type(small_reader)(initial(small_reader), small_reader.tokenizer, max_tokens=96)
-    student = DualEncoder.from_config(small_encoder.question_tower.config, small_encoder.tokenizer)
+
+    def stopped():
+        fresh = type(small_reader)(initial(small_reader), small_reader.tokenizer, max_tokens=96)
+        student = DualEncoder.from_config(small_encoder.question_tower.config, small_encoder.tokenizer)
+        return go_round(tmp_path / "stopped", sets, corpus, fresh, student)
+
     with pytest.raises(KeyboardInterrupt):
-        go_round(tmp_path / "stopped", sets, corpus, fresh, student)
+        stopped()
     assert (tmp_path / "stopped" / "round-1" / "teacher.parquet").exists()
-    student = DualEncoder.from_config(small_encoder.question_tower.config, small_encoder.tokenizer)
-    again = go_round(tmp_path / "stopped", sets, corpus, fresh, student)
+    again = stopped()
     assert [r.recall for r in again] == [r.recall for r in results]
 
 
@@ -87,10 +92,30 @@ def interrupted_once(distil):
     return wrapped
 
 
-def test_a_folder_of_another_plan_is_refused(tmp_path, sets, corpus, small_reader, small_encoder):
-    go_round(tmp_path, sets, corpus, small_reader, small_encoder, Plan(**{**vars(PLAN), "rounds": 1}))
-    with pytest.raises(KitError, match=r"plan\.json: wanted the plan that this folder was begun with"):
-        go_round(tmp_path, sets, corpus, small_reader, small_encoder, Plan(**{**vars(PLAN), "loss": "mse"}))
+def test_a_folder_of_another_plan_or_model_is_refused(tmp_path, sets, corpus, small_reader, small_encoder):
+    none = replace(PLAN, rounds=0)
+    go_round(tmp_path, sets, corpus, small_reader, small_encoder, none)
+    go_round(tmp_path, sets, corpus, small_reader, small_encoder, none)
+    with pytest.raises(
+        KitError, match=r"plan\.json: wanted the run .*, with loss kl .*, given loss mse"
+    ):
+        go_round(tmp_path, sets, corpus, small_reader, small_encoder, replace(none, loss="mse"))
+    other = DualEncoder.from_config(small_encoder.question_tower.config, small_encoder.tokenizer, seed=9)
+    with pytest.raises(KitError, match=r"with student model [0-9a-f]{16}"):
+        go_round(tmp_path, sets, corpus, small_reader, other, none)
+    reader = type(small_reader)(initial(small_reader), small_reader.tokenizer, max_tokens=96)
+    with torch.no_grad():
+        next(reader.parameters()).add_(1.0)
+    with pytest.raises(KitError, match=r"with reader model [0-9a-f]{16}"):
+        go_round(tmp_path, sets, corpus, reader, small_encoder, none)
+    with pytest.raises(KitError, match=r"with retriever BM25 .*, given retriever Other"):
+        run_rounds(tmp_path, *sets, corpus, Other(), lambda: small_reader, small_encoder, none, progress=False)
+    with pytest.raises(KitError, match=r"with data [0-9a-f]{16}"):
+        go_round(tmp_path, (sets[0][:9], sets[1]), corpus, small_reader, small_encoder, none)
+
+
+class Other:
+    """A retriever that need not retrieve."""
 
 
 def test_drawn_passages_are_new_to_the_question_and_unscored(corpus):

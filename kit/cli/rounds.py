@@ -61,12 +61,12 @@ def rounds(
     from kit.losses import LOSSES
     from kit.reader import FiDReader
     from kit.retrieve import BM25
-    from kit.rounds import Plan, run_rounds
+    from kit.rounds import RoundsPlan, run_rounds
     from kit.train import DISTILLATION, READER_TRAINING
 
     reading = READER_TRAINING[named("--scale", scale, DISTILLATION)]
     student = DISTILLATION[scale].for_loss(named("--loss", loss, LOSSES))
-    plan = Plan(
+    plan = RoundsPlan(
         rounds=rounds,
         reader=changed(reading, optimisation=optimised(reading.optimisation, steps=reader_steps, seed=seed)),
         student=changed(student, optimisation=optimised(student.optimisation, steps=student_steps, seed=seed)),

@@ -35,12 +35,12 @@ from kit.quickstart.run_folder import RunFolder
 from kit.quickstart.worked_example import sample_passages, training_losses, worked_example, write_distributions
 from kit.reader import FiDReader
 from kit.retrieve import BM25, DenseRetriever
-from kit.rounds import Plan, run_rounds
+from kit.rounds import RoundsPlan, run_rounds
 from kit.teachers import EncoderScores
 from kit.toy.world import ToyWorld, build_world
 from kit.types import Question, ScoreTable
 
-PLAN = Plan(read_questions=700, score_questions=2500)
+PLAN = RoundsPlan(read_questions=700, score_questions=2500)
 SAMPLE = 300  # questions of the smaller measurements
 FILES = (
     "distributions.parquet", "worked_example.json", "passages.json", "training.json", "figures.json", NOTEBOOK, PAGE,
@@ -51,7 +51,7 @@ def run_quickstart(
     folder: str | Path = "runs/quickstart",
     *,
     seed: int = 0,
-    plan: Plan = PLAN,
+    plan: RoundsPlan = PLAN,
     world: ToyWorld | None = None,
     log: Callable[[str], None] = print,
     progress: bool = True,
@@ -136,7 +136,7 @@ def _digest(world: ToyWorld) -> str:
     return hashlib.sha256(json.dumps([texts, questions]).encode()).hexdigest()
 
 
-def _retrieve_before(encoder: DualEncoder, corpus: Corpus, test: Sequence[Question], plan: Plan) -> ScoreTable:
+def _retrieve_before(encoder: DualEncoder, corpus: Corpus, test: Sequence[Question], plan: RoundsPlan) -> ScoreTable:
     return DenseRetriever.over(encoder, corpus, name="before", batch_size=256).retrieve(test, plan.retrieved)
 
 

@@ -40,8 +40,7 @@ class Checkpointer:
 
     def sign(self, signature: Mapping[str, object]) -> None:
         """Note all that the result depends on: these, and the model's first weights and shapes."""
-        both = {**signature, "model": model_digest(self.model)}
-        self.signature = json.loads(json.dumps(both, sort_keys=True, default=str))
+        self.signature = _as_read({**signature, "model": model_digest(self.model)})
 
     def save(self, history: TrainingHistory, step: int, top: float) -> None:
         """Write a checkpoint, then take away the one before."""
@@ -72,7 +71,7 @@ class Checkpointer:
         if path is None or not path.exists():
             return 0, -math.inf
         state = _read_state(path)
-        _same_run(path, state["signature"], self.signature)
+        _compare(path, state["signature"], self.signature)
         for name, digest in state["files"].items():
             file = self.folder / name
             if not file.exists() or _file_digest(file) != digest:
@@ -189,8 +188,20 @@ def _read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _same_run(path: Path, earlier: Mapping[str, object], own: Mapping[str, object]) -> None:
-    """Raises `KitError` that names what differs between the run of a folder and this one."""
+def check_same_run(path: Path, signature: Mapping[str, object]) -> None:
+    """Write the signature; if there is an earlier one at `path`, raises `KitError` that names what differs."""
+    if path.exists():
+        _compare(path, read_json(path, dict), _as_read(signature))
+    else:
+        write_json(path, _as_read(signature))
+
+
+def _as_read(signature: Mapping[str, object]) -> dict[str, object]:
+    """The signature as JSON gives it back."""
+    return json.loads(json.dumps(signature, sort_keys=True, default=str))
+
+
+def _compare(path: Path, earlier: Mapping[str, object], own: Mapping[str, object]) -> None:
     if other := [name for name in {**earlier, **own} if earlier.get(name) != own.get(name)]:
         wanted = ", ".join(f"{name} {earlier.get(name)}" for name in other)
         given = ", ".join(f"{name} {own.get(name)}" for name in other)
