@@ -16,8 +16,9 @@ import huggingface_hub
 import numpy as np
 import pytest
 
-from kit.checkpoints import downloads, resolve
-from kit.checkpoints.downloads import download, download_file, unpack
+from kit.checkpoints import downloads, fetching, resolve
+from kit.checkpoints.downloads import download
+from kit.checkpoints.fetching import download_file, unpack
 from kit.cli import main
 from kit.data import load_passages, load_questions
 from kit.types import KitError
@@ -33,6 +34,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         start = int(self.headers["Range"][6:-1]) if "Range" in self.headers and server.ranges else 0
+        if self.headers.get("If-Range", server.etag) != server.etag:
+            start = 0
         if start >= len(server.content):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(server.content)}")
@@ -41,6 +44,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = server.content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
+        if server.etag:
+            self.send_header("ETag", server.etag)
         self.end_headers()
         self.wfile.write(body[: server.break_after])
 
@@ -52,6 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.content, server.ranges, server.break_after, server.asked = bytes(range(256)) * 40, True, None, []
+    server.etag = None
     server.url = f"http://127.0.0.1:{server.server_port}/file"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -83,13 +89,62 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     assert not (tmp_path / "x.part").exists()
 
 
-def test_a_server_without_ranges_sends_all_again(server, tmp_path):
-    server.ranges = False
+def broken_off(server, path):
+    """A part of 3,000 bytes of what the server has now."""
+    server.break_after = 3000
+    with pytest.raises(KitError, match="the connection closed"):
+        download_file(server.url, path, say=print)
+    server.break_after = None
+
+
+@pytest.mark.parametrize("etags", [('"one"', '"two"'), ('W/"one"', 'W/"two"'), (None, None)])
+def test_a_file_that_changed_between_two_tries_is_not_joined(server, tmp_path, etags):
+    server.etag = etags[0]
+    broken_off(server, tmp_path / "x")
+    server.etag, server.content = etags[1], bytes(reversed(server.content)) + b"more"
+    assert download_file(server.url, tmp_path / "x").read_bytes() == server.content
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_file_that_did_not_change_goes_on(server, tmp_path):
+    server.etag = '"one"'
+    broken_off(server, tmp_path / "x")
+    assert download_file(server.url, tmp_path / "x").read_bytes() == server.content
+    assert server.asked == [None, "bytes=3000-"]
+
+
+def test_a_part_of_which_nothing_is_known_is_not_joined(server, tmp_path):
     (tmp_path / "x.part").write_bytes(b"old" * 100)
+    assert download_file(server.url, tmp_path / "x").read_bytes() == server.content and server.asked == [None]
+
+
+def test_two_downloads_of_one_file_are_one(server, tmp_path):
+    server.content = server.content * 200
+    threads = [threading.Thread(target=download_file, args=(server.url, tmp_path / "x")) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "x").read_bytes() == server.content and len(server.asked) == 1
+
+
+def test_an_archive_that_grows_without_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "SMALLEST_BOUND", 1000)
+    path = archive(tmp_path / "x.tar.gz", {"config.json": b"{}", "w": bytes(5_000_000)})
+    with pytest.raises(KitError, match="that unpacks to 20 times its size at most"):
+        unpack(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar.gz"]
+
+
+def test_a_server_without_ranges_sends_all_again(server, tmp_path):
+    broken_off(server, tmp_path / "x")
+    server.ranges = False
     assert download_file(server.url, tmp_path / "x").read_bytes() == server.content
 
 
 def test_a_part_that_is_whole_is_taken_and_one_that_is_too_long_is_not(server, tmp_path):
+    for name in ("x", "y"):
+        broken_off(server, tmp_path / name)
     (tmp_path / "x.part").write_bytes(server.content)
     assert download_file(server.url, tmp_path / "x").read_bytes() == server.content
     (tmp_path / "y.part").write_bytes(server.content + b"more")
@@ -106,7 +161,7 @@ def test_a_checksum_that_differs(server, tmp_path):
 
 def test_too_little_disk_is_said_before_anything_is_written(server, tmp_path, monkeypatch):
     usage = type("usage", (), {"free": 100})
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(KitError, match="GB of free disk"):
         download_file(server.url, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
@@ -217,14 +272,14 @@ def test_a_folder_that_others_made_beside_an_archive_is_left_alone(tmp_path):
 
 def test_two_that_unpack_at_the_same_time(tmp_path, monkeypatch):
     path = archive(tmp_path / "x.tar.gz", {"config.json": b"{}"})
-    extract = downloads._extract
+    extract = fetching._extract
 
     def slowly(given, folder):
         extract(given, folder)
-        monkeypatch.setattr(downloads, "_extract", extract)
+        monkeypatch.setattr(fetching, "_extract", extract)
         unpack(path)  # the other one, before this one is done
 
-    monkeypatch.setattr(downloads, "_extract", slowly)
+    monkeypatch.setattr(fetching, "_extract", slowly)
     assert (unpack(path) / "config.json").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.tar.gz"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.checkpoints.downloads import download_file
+from kit.checkpoints.fetching import download_file
 
 HOST = "https://dl.fbaipublicfiles.com/dpr"
 

@@ -1,4 +1,4 @@
-"""From a name to a folder: the released checkpoints, downloads that go on where they stopped, archives, the hub.
+"""From a name to a folder: the toy models, the released checkpoints, archives, the hub.
 
 Everything that loads a checkpoint asks `resolve`. Knows nothing about what a checkpoint holds (`kit.checkpoints`).
 Source of the addresses: FiD's get-model.sh and the pages of the authors on the Hugging Face hub.
@@ -6,30 +6,18 @@ Source of the addresses: FiD's get-model.sh and the pages of the authors on the 
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import http.client
 import os
-import shutil
 import sys
-import tarfile
-import tempfile
-import urllib.error
-import urllib.request
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.files import folder_made
+from kit.checkpoints.fetching import checkpoint_folder, download_file, unpack, writable
 from kit.shipped import DATA
 from kit.types import KitError
 
 FID_HOST = "https://dl.fbaipublicfiles.com/FiD/pretrained_models"
-CHUNK = 1 << 20
 TOYS = {"toy-t5": "t5", "toy-bert": "bert", "toy-bert-cat": "bert-cat", "toy-dpr-reader": "dpr-reader"}  # in DATA
-MARK = ".kit_archive"  # in a folder that `unpack` made: of which archive it is
 
 
 @dataclass(frozen=True)
@@ -95,158 +83,18 @@ def download(name: str, directory: str | Path, *, say: Callable[[str], None] = p
     if not release.is_archive:
         return fetch_from_hub(release.address, target, say=say)
     if target.is_dir():
-        return _checkpoint_folder(target)
+        return checkpoint_folder(target)
     from huggingface_hub.utils import WeakFileLock
 
     lock = WeakFileLock(Path(directory) / f".{name}.lock")  # processes of one training ask for it together
-    with _folder(Path(directory)), lock:
+    with writable(Path(directory)), lock:
         if target.is_dir():
-            return _checkpoint_folder(target)
+            return checkpoint_folder(target)
         archive = Path(directory) / f"{name}.tar.gz"
         download_file(release.address, archive, sha256=release.sha256, say=say)
         folder = unpack(archive)
         archive.unlink()
     return folder
-
-
-@contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """The folder, made if needed; it goes again if an error leaves it empty."""
-    try:
-        with folder_made(folder):
-            yield
-    except OSError as error:
-        raise KitError(str(folder), "a folder that can be written to", error) from None
-
-
-def download_file(
-    url: str, path: str | Path, *, sha256: str | None = None, say: Callable[[str], None] = print, timeout: float = 30.0
-) -> Path:
-    """The path of the file at `url`; what a stopped run left in `path.part` is kept and only the rest is asked for.
-
-    A file that is there already is left alone (and checked, where its `sha256` is known). Errors: `KitError` in one
-    line when there is no network, no such file, too little disk, or another checksum.
-    """
-    path = Path(path)
-    if path.exists():
-        _check_sha256(path, sha256, url)
-        return path
-    part = path.with_name(path.name + ".part")
-    with _folder(path.parent):
-        try:
-            _fetch_rest(url, part, say, timeout)
-        except urllib.error.HTTPError as error:
-            raise KitError(url, "a file on this server", f"HTTP {error.code} {error.reason}") from None
-        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
-            reason = getattr(error, "reason", error)
-            raise KitError(url, "a download that ends (run again to go on)", f"no network? {reason}") from None
-        _check_sha256(part, sha256, url)
-        os.replace(part, path)
-    return path
-
-
-def _fetch_rest(url: str, part: Path, say: Callable[[str], None], timeout: float) -> None:
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        answer = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have and error.headers.get("Content-Range", "").endswith(f"/{have}"):
-            return  # the part was whole already
-        if error.code == 416:
-            part.unlink(missing_ok=True)  # the part is not of this file: begin again next time
-        raise
-    with answer:
-        have = have if answer.status == 206 else 0  # a server without ranges sends the whole file
-        rest = answer.headers.get("Content-Length")
-        total = have + int(rest) if rest is not None else None
-        _say_size(url, part, have, total, say)
-        with open(part, "ab" if have else "wb") as file:
-            shutil.copyfileobj(answer, file, CHUNK)
-    if total is not None and part.stat().st_size != total:
-        raise OSError(f"the connection closed at {part.stat().st_size:,} of {total:,} bytes")
-
-
-def _say_size(url: str, part: Path, have: int, total: int | None, say: Callable[[str], None]) -> None:
-    free = shutil.disk_usage(part.parent).free
-    if total is None:
-        say(f"{url}: size not told by the server; {free / 1e9:.1f} GB free in {part.parent}")
-        return
-    if total - have > free:
-        raise KitError(str(part.parent), f"{(total - have) / 1e9:.2f} GB of free disk", f"{free / 1e9:.2f} GB")
-    going_on = f" ({have / 1e9:.2f} GB are here already)" if have else ""
-    say(f"{url}: {total / 1e9:.2f} GB to {part.parent}{going_on}; {free / 1e9:.1f} GB free")
-
-
-def _check_sha256(path: Path, wanted: str | None, url: str) -> None:
-    if wanted is None:
-        return
-    with open(path, "rb") as file:
-        given = hashlib.file_digest(file, "sha256").hexdigest()
-    if given != wanted:
-        path.unlink()
-        raise KitError(url, f"sha256 {wanted}", f"{given} (the file was removed)")
-
-
-def unpack(archive: str | Path) -> Path:
-    """The folder that holds the checkpoint of a `.tar.gz`, unpacked beside it (`x.tar.gz` to `x/`).
-
-    Unpacked aside and renamed; not unpacked again until the archive is another. An entry that would be written outside
-    the folder is an error and nothing is kept; a folder of that name which others made is left alone, and an error.
-    """
-    archive = Path(archive)
-    target = archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar"))
-    mark = f"{archive.name} {archive.stat().st_size} {archive.stat().st_mtime_ns}\n"
-    if _is_marked(target, mark):
-        return _checkpoint_folder(target)
-    if target.exists() and not (target / MARK).exists():
-        raise KitError(str(archive), f"its place, {target}, to be free (or give that folder)", "what others made there")
-    aside = None
-    try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=archive.parent))
-        _extract(archive, aside)
-        (aside / MARK).write_text(mark, encoding="utf-8")
-        os.chmod(aside, 0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(aside, target)
-    except OSError as error:
-        if not _is_marked(target, mark):  # else another process was quicker
-            raise KitError(str(archive), f"room for its files in {target}", error) from None
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
-    return _checkpoint_folder(target)
-
-
-def _is_marked(target: Path, mark: str) -> bool:
-    return (target / MARK).exists() and (target / MARK).read_text(encoding="utf-8") == mark
-
-
-def _extract(archive: Path, folder: Path) -> None:
-    """Unpack in one pass, to the end of the file: there stands gzip's checksum of it all."""
-    with open(archive, "rb") as file:
-        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
-    try:
-        with opened(archive, "rb") as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
-                tar.extractall(folder, filter="data")
-            while stream.read(CHUNK):
-                pass
-    except tarfile.FilterError as error:
-        raise KitError(str(archive), "an archive whose files stay inside its folder", error) from None
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise KitError(str(archive), "a whole tar archive", f"{error} (a download that was cut off?)") from None
-    _checkpoint_folder(folder, archive)
-
-
-def _checkpoint_folder(folder: Path, archive: Path | None = None) -> Path:
-    """The folder of the one config.json that lies highest (sentence-transformers have more below)."""
-    found = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
-    highest = [path for path in found if len(path.parts) == len(found[0].parts)]
-    if len(highest) != 1:
-        names = ", ".join(sorted(str(path.relative_to(folder)) for path in highest)) or "none"
-        raise KitError(str(archive or folder), "one checkpoint with a config.json", names)
-    return highest[0].parent
 
 
 def fetch_from_hub(
