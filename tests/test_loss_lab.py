@@ -11,8 +11,8 @@ import torch
 
 from kit import KitError, ScoreTable
 from kit.losses import LOSSES
+from kit.losses.gradients import descend, gradient, takes_temperature
 from kit.widgets import LossLab
-from kit.widgets.loss_gradients import descend, loss_at, takes_temperature
 from kit.widgets.loss_presets import PRESETS
 from kit.widgets.loss_state import LossState, loss_states
 
@@ -28,7 +28,7 @@ def state(**settings) -> LossState:
 
 def at(one: LossState, loss: str):
     heat = {"temperature": one.temperature, "teacher_temperature": one.teacher_temperature}
-    return loss_at(loss, one.student[None], one.teacher[None], one.counted[None], **heat)
+    return gradient(loss, one.student[None], one.teacher[None], one.counted[None], **heat)
 
 
 def after(one: LossState, loss: str, **options):
@@ -41,21 +41,21 @@ def test_gradients_agree_with_differences(loss):
     student, teacher = np.array([STUDENT, STUDENT[::-1]]), np.array([TEACHER, TEACHER])
     mask = np.array([[True] * 5, [True, True, False, True, True]])
     heat = {"temperature": 0.7, "teacher_temperature": 2.0}
-    found, step = loss_at(loss, student, teacher, mask, **heat).gradient, 1e-5
+    found, step = gradient(loss, student, teacher, mask, **heat).gradient, 1e-5
     for cell in np.ndindex(student.shape):
         ends = []
         for way in (step, -step):
             moved = student.copy()
             moved[cell] += way
-            ends.append(loss_at(loss, moved, teacher, mask, **heat).value)
+            ends.append(gradient(loss, moved, teacher, mask, **heat).value)
         assert found[cell] == pytest.approx((ends[0] - ends[1]) / (2 * step), abs=1e-6)
     assert found[1, 2] == 0.0 and np.abs(found).max() > 0
 
 
 def test_a_masked_or_unscored_passage_may_hold_anything():
-    plain = loss_at("kl", np.array([[1.0, 2.0]]), np.array([[2.0, 0.0]]))
-    masked = loss_at("kl", np.array([[1.0, 2.0, NAN]]), np.array([[2.0, 0.0, 9.0]]), np.array([[True, True, False]]))
-    unscored = loss_at("kl", np.array([[1.0, 2.0, 7.0]]), np.array([[2.0, 0.0, NAN]]))
+    plain = gradient("kl", np.array([[1.0, 2.0]]), np.array([[2.0, 0.0]]))
+    masked = gradient("kl", np.array([[1.0, 2.0, NAN]]), np.array([[2.0, 0.0, 9.0]]), np.array([[True, True, False]]))
+    unscored = gradient("kl", np.array([[1.0, 2.0, 7.0]]), np.array([[2.0, 0.0, NAN]]))
     for other in (masked, unscored):
         assert other.value == pytest.approx(plain.value)
         np.testing.assert_allclose(other.gradient, [[*plain.gradient[0], 0.0]])

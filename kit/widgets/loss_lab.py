@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kit.losses import LOSSES
+from kit.losses.gradients import OPTIMISERS, Descent, checked_loss, descend, gradient
 from kit.types import KitError
 from kit.widgets.base import Explorer
 from kit.widgets.controls import Choice, Free, Number, Several
-from kit.widgets.loss_gradients import OPTIMISERS, Descent, checked_loss, descend, loss_at
 from kit.widgets.loss_presets import PRESETS
 from kit.widgets.loss_state import LossState, loss_states, with_scores
 
@@ -129,7 +129,7 @@ class LossLab(Explorer):
 
     def _at(self, loss: str | None = None) -> Any:
         now = self.current
-        return loss_at(
+        return gradient(
             loss or now.loss, now.student[None], now.teacher[None], now.counted[None],
             temperature=now.temperature, teacher_temperature=now.teacher_temperature,
         )  # fmt: skip

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
+from kit.losses.gradients import OPTIMISERS, checked_loss
 from kit.types import KitError, ScoreTable
-from kit.widgets.loss_gradients import OPTIMISERS, checked_loss
 
 MOST = 12  # passages: one slider each
 

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy.typing import ArrayLike
 
+from kit.losses.gradients import gradient
 from kit.metrics import agreement, answer_hits
 from kit.metrics.table_agreement import entropy
 from kit.types import KitError, Passage, Question, ScoreTable
-from kit.widgets.loss_gradients import loss_at
 
 AGREED = ("kendall", "spearman", "overlap")  # the last one of the first 5
 
@@ -71,7 +71,7 @@ class ScoreData:
             values = np.where(scored, self.values[name][rows], np.nan)
             warm = values / (teacher_temperature if name == teacher else temperature)
             apart = margins(warm, self.gold[rows])
-            at = loss_at(
+            at = gradient(
                 loss, values, base, scored & np.isfinite(values),
                 temperature=temperature, teacher_temperature=teacher_temperature,
             )  # fmt: skip

@@ -9,9 +9,9 @@ import pytest
 
 from kit import Passage, Question, ScoreTable
 from kit.losses import LOSSES
+from kit.losses.gradients import gradient
 from kit.widgets import ScoreDistributions
 from kit.widgets.base import bundle
-from kit.widgets.loss_gradients import loss_at
 
 CHART = ".kit-chart .main-svg"
 NAN = float("nan")
@@ -44,7 +44,7 @@ def test_the_pages_losses_are_the_librarys(chromium, loss):
     rng = np.random.default_rng(3)
     student, teacher = rng.normal(size=(4, 8)) * 2, rng.normal(size=(4, 8)) * 3
     teacher[0, 5:], teacher[1, 3], teacher[2, 1:], teacher[3, 0] = NAN, teacher[1, 2], NAN, -np.inf
-    at = loss_at(loss, student, teacher, ~np.isnan(teacher), temperature=0.7, teacher_temperature=2.0)
+    at = gradient(loss, student, teacher, ~np.isnan(teacher), temperature=0.7, teacher_temperature=2.0)
     page = chromium.new_page()
     page.add_script_tag(content=re.sub(r"^export default.*", "", bundle(("losses.js",)), flags=re.M))
     rows = [

@@ -1,6 +1,6 @@
 """A loss at given scores, its gradient by autograd, and what an optimiser makes of the scores alone.
 
-Arrays in, arrays out, in float64; `kit.losses` does the arithmetic. Knows no widgets and no figures.
+Arrays in, arrays out, in float64; the losses do the arithmetic.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from kit.losses import LOSSES
+from kit.losses.distillation import LOSSES
 from kit.types import KitError
 
 OPTIMISERS = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}
@@ -56,7 +56,7 @@ def checked_loss(loss: str) -> Callable[..., torch.Tensor]:
     return LOSSES[loss]
 
 
-def loss_at(
+def gradient(
     loss: str,
     student: Float[np.ndarray, "q k"],
     teacher: Float[np.ndarray, "q k"],
@@ -70,7 +70,7 @@ def loss_at(
     A loss that takes no temperature leaves both aside. What the mask leaves out, and what the teacher did not score
     (NaN), may hold anything and has gradient 0.
 
-    >>> loss_at("mse", np.array([[1.0, 2.0]]), np.array([[1.0, 4.0]])).gradient.tolist()  # 2 (s - t) / 2 cells
+    >>> gradient("mse", np.array([[1.0, 2.0]]), np.array([[1.0, 4.0]])).gradient.tolist()  # 2 (s - t) / 2 cells
     [[0.0, -2.0]]
     """
     scores = torch.tensor(np.asarray(student, dtype=float), requires_grad=True)  # (q, k)
