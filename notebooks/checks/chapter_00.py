@@ -1,9 +1,6 @@
 """Checker of notebook 00: how often the highest score belongs to a gold passage."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,7 +18,7 @@ GOLD = {"q1": {"b"}, "q2": {"f"}, "q3": {"z"}, "q4": {"k"}}
 
 
 @checker
-def check_gold_on_top(gold_on_top: Callable[..., Any]) -> str:
+def check_gold_on_top(gold_on_top):
     """A verdict on `gold_on_top(table, gold)`: of the questions with a gold passage, the share with one on top."""
     compare_calls(gold_on_top, _gold_on_top, {"Two of the three questions with gold have it on top.": (TABLE, GOLD)}, {
         "You divided by all questions: leave out those whose row holds no gold passage (q3 here).": {"every": True},

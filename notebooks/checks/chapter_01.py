@@ -1,14 +1,10 @@
 """Checkers of notebook 01: word F1, recall by gold passages, a broken file repaired."""
 
-from __future__ import annotations
-
-import copy
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,34 +15,20 @@ from kit.types import KitError, ScoreTable
 
 # A broken file, record by record: a string for a list, an id given twice, a passage that says two things under one id,
 # a score that is no number, an answer that is no string; and a blank alias, which is only a warning.
-BROKEN: tuple[dict[str, Any], ...] = (
-    {
-        "id": "q1",
-        "question": "Which city is the capital of France?",
-        "answers": "Paris",
-        "ctxs": [{"id": "7", "title": "France", "text": "Paris is the capital of France.", "score": 4.0}],
-    },
-    {
-        "id": "q2",
-        "question": "Which river flows through Cairo?",
-        "answers": ["Nile", ""],
-        "ctxs": [
-            {"id": "8", "title": "Cairo", "text": "Cairo stands on the Nile.", "score": "high"},
-            {"id": "9", "title": "Nile", "text": "The Nile flows through Egypt.", "score": 2.0},
-        ],
-    },
-    {
-        "id": "q2",
-        "question": "What is the capital of Egypt?",
-        "answers": ["Cairo"],
-        "ctxs": [{"id": "7", "title": "Egypt", "text": "Cairo is the capital of Egypt.", "score": 3.0}],
-    },
+BROKEN = (
+    {"id": "q1", "question": "Which city is the capital of France?", "answers": "Paris",
+     "ctxs": [{"id": "7", "title": "France", "text": "Paris is the capital of France.", "score": 4.0}]},
+    {"id": "q2", "question": "Which river flows through Cairo?", "answers": ["Nile", ""],
+     "ctxs": [{"id": "8", "title": "Cairo", "text": "Cairo stands on the Nile.", "score": "high"},
+              {"id": "9", "title": "Nile", "text": "The Nile flows through Egypt.", "score": 2.0}]},
+    {"id": "q2", "question": "What is the capital of Egypt?", "answers": ["Cairo"],
+     "ctxs": [{"id": "7", "title": "Egypt", "text": "Cairo is the capital of Egypt.", "score": 3.0}]},
     {"id": "q4", "question": "In which year was the phonograph invented?", "answers": [1877], "ctxs": []},
-)
+)  # fmt: skip
 
 
 @checker
-def check_f1(f1: Callable[[str, Sequence[str]], float]) -> str:
+def check_f1(f1):
     """A verdict on `f1(prediction, answers)`: word F1 of normalised texts, at its best over the answers."""
     cases = {
         "One word of two is right, and all of the answer is there: precision 1/2, recall 1.": ("river nile", ["nile"]),
@@ -88,7 +70,7 @@ def _f1(
 
 
 @checker
-def check_gold_recall(gold_recall: Callable[[ScoreTable, Mapping[str, set[str]], int], float]) -> str:
+def check_gold_recall(gold_recall):
     """A verdict on `gold_recall(table, gold, k)`: the share of questions with a gold passage among the k best."""
     ids = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", ""]]
     table = ScoreTable("given", ["q1", "q2", "q3"], ids, [[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 1.0, np.nan]])
@@ -124,9 +106,9 @@ def _gold_recall(
 
 
 @checker
-def check_repair(repair: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> str:
+def check_repair(repair):
     """A verdict on `repair(records)`: makes of `BROKEN` a file that `validate` passes and that has lost nothing."""
-    fixed = call(repair, copy.deepcopy(list(BROKEN)))
+    fixed = call(repair, list(BROKEN))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fixed.jsonl"
         try:
@@ -138,8 +120,8 @@ def check_repair(repair: Callable[[list[dict[str, Any]]], list[dict[str, Any]]])
             raise Mistake(f"there is still an error on line {report.errors[0].removeprefix(f'{path}:')}")
         if report.questions < len(BROKEN):
             raise Mistake(f"you dropped {len(BROKEN) - report.questions} of {len(BROKEN)} questions: repair them.")
-        questions, corpus, _ = load_examples(path)
-    answers = [set(question.answers) for question in questions]
+        corpus = load_examples(path)[1]
+    answers = [set(record["answers"]) for record in fixed]
     for lost in ("Paris", "Nile", "Cairo", "1877"):
         if not any(lost in of_question for of_question in answers):
             raise Mistake(f"the answer {lost!r} is lost: put it into a list of strings, do not throw it away.")

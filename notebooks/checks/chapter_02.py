@@ -1,9 +1,6 @@
 """Checkers of notebook 02: rank fusion, mean reciprocal rank, a paired test."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +9,7 @@ from kit.metrics import paired_test
 
 
 @checker
-def check_fusion(fusion: Callable[[Sequence[Sequence[str]], int], Mapping[str, float]]) -> str:
+def check_fusion(fusion):
     """A verdict on `fusion(rankings, c)`: {passage: sum over rankings of 1 / (c + rank)}, ranks from 1."""
 
     def scores(rankings: Sequence[Sequence[str]], c: int) -> list[float]:
@@ -49,7 +46,7 @@ def _fusion(rankings: Sequence[Sequence[str]], c: int, first=1, joined=sum, cons
 
 
 @checker
-def check_mrr(mrr: Callable[[np.ndarray, int], float]) -> str:
+def check_mrr(mrr):
     """A verdict on `mrr(ranks, depth)`: the mean over questions of 1/rank, 0 where the rank is beyond the depth."""
     ranks = np.array([1.0, 2.0, np.inf, 4.0])
     cases = {"(1 + 1/2 + 0 + 0) / 4.": (ranks, 3), "Rank 4 is not beyond depth 4: it counts.": (ranks, 4)}
@@ -72,33 +69,29 @@ def _mrr(ranks: np.ndarray, depth: int, cut=True, lost=True, of_mean=False, earl
 
 
 @checker
-def check_paired_p(p: Callable[[np.ndarray, np.ndarray, int, Any], float]) -> str:
+def check_paired_p(p):
     """A verdict on `p(a, b, samples, rng)`: the two-sided p of the paired randomisation test, swaps within pairs."""
     a = np.array([0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.4, 0.6, 0.5, 0.5, 0.0, 1.0])
     b = a + np.array([0.04, 0.05, -0.02, 0.03, 0.02, 0.05, -0.03, 0.01, 0.04, -0.01, 0.02, 0.03])
     exact = paired_test(a, b).p_value  # of all 4096 swaps
     value = number(call(p, a, b, 4000, np.random.default_rng(0)))
     if abs(value - exact) > 0.01:
-        raise Mistake(f"p is {exact:.3f} here, not {value:.3f}. {_why(value, exact)}")
+        slips = {
+            "You counted one direction only: take the absolute value of both sums.": abs(value - exact / 2) < 0.008,
+            "You counted the swaps with a smaller difference: those at least as large are wanted.":
+                abs(value - (1 - exact)) < 0.01,
+            "You drew questions anew (a bootstrap, centred on the observed difference): swap a and b instead.":
+                0.4 < value < 0.65,
+            "Is the TODO still to be filled in?": value == 1,
+            "You mixed values of different questions: only a question's two values change places.": value > 0.65,
+            "For each question a coin says whether a and b change places; compare the sums of differences.": True,
+        }  # fmt: skip
+        raise Mistake(f"p is {exact:.3f} here, not {value:.3f}. {next(why for why, fits in slips.items() if fits)}")
     turned = number(call(p, b, a, 4000, np.random.default_rng(1)))
     if abs(turned - exact) > 0.01:
         raise Mistake(f"With a and b exchanged p is {turned:.3f}: count large differences in either direction (abs).")
     if number(call(p, np.zeros(40), np.ones(40), 100, np.random.default_rng(2))) <= 0:
         raise Mistake(
-            "p is 0, which 100 draws cannot show: the observed order is one more draw, (1 + as large) / (1 + samples)."
+            "p is 0, which 100 draws cannot show: the observed order is one more draw, (1 + as large) / (1 + n)."
         )
     return "how often would a coin for each question give so large a difference?"
-
-
-def _why(value: float, exact: float) -> str:
-    if abs(value - exact / 2) < 0.008:
-        return "You counted one direction only: take the absolute value of both sums."
-    if abs(value - (1 - exact)) < 0.01:
-        return "You counted the swaps with a smaller difference: those at least as large are wanted."
-    if 0.4 < value < 0.65:
-        return "You drew questions anew (a bootstrap, centred on the observed difference): swap a and b instead."
-    if value == 1:
-        return "Is the TODO still to be filled in?"
-    if value > 0.65:
-        return "You mixed values of different questions: a question's two values change places with each other only."
-    return "For each question a coin says whether a and b change places; compare the sums of differences."

@@ -1,10 +1,5 @@
 """Checkers of notebook 03, Fusion-in-Decoder: what the decoder is handed, and what an encoder layer costs."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -16,7 +11,7 @@ TOKENS, WIDTH = 4, 2
 
 
 @checker
-def check_fuse_real(fuse_real: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str:
+def check_fuse_real(fuse_real):
     """A verdict on `fuse_real(states (q*k, t, d), mask (q, k, t))`: states (q, s, d) and mask (q, s), no padding.
 
     s is the largest number of real tokens of a question; the tokens stand passage after passage.
@@ -66,7 +61,7 @@ def _order_mistake(fused: Tensor, real: Tensor, rows: list[Tensor], padding: Ten
 
 
 @checker
-def check_encoder_cost(encoder_cost: Callable[[int, int, int, bool], Any]) -> str:
+def check_encoder_cost(encoder_cost):
     """A verdict on `encoder_cost(passages, tokens, width, apart)`: the multiplications of one encoder layer.
 
     12 width^2 for each token (projections and a feed-forward of 4 times the width), and 2 width for each pair of tokens

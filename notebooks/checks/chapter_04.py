@@ -1,9 +1,5 @@
 """Checkers of notebook 04, cross-attention scores: another aggregation by hand, and the attention on the answer."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -11,11 +7,10 @@ from checks.compare import Mistake, call, checker, compare_calls, tensor
 
 LENGTHS = ((3, 2), (1, 3))  # real tokens of 2 questions' 2 passages
 TOKENS, LAYERS, HEADS = 3, 2, 2
-Scores = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @checker
-def check_adist(adist: Scores) -> str:
+def check_adist(adist):
     """A verdict on `adist(logits (n, q, h, a, k, t), value_lengths (n, q, h, k, t), labels (q, a))`: Atlas's (q, k).
 
     The softmax over all tokens of all passages, times the length of the value; the mean over heads and layers, the sum
@@ -73,7 +68,7 @@ def _adist(
 
 
 @checker
-def check_answer_mass(answer_mass: Callable[[Tensor, Tensor], Tensor]) -> str:
+def check_answer_mass(answer_mass):
     """A verdict on `answer_mass(probabilities (n, q, h, k, t), is_answer (q, k, t))`: the share (q,) on the answer.
 
     The attention on the answer's tokens, in whatever passage they stand; the mean over layers and heads.

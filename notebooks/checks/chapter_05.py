@@ -1,8 +1,6 @@
 """Checkers of notebook 05, attention and relevance: RIDER's order, and a score with length taken out."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +11,7 @@ RIGHT = [1, 3, 0, 2, 4]  # those with the word "art" first, each part in the old
 
 
 @checker
-def check_rider(rider: Callable[[Sequence[str], str], Sequence[int]]) -> str:
+def check_rider(rider):
     """A verdict on `rider(texts, prediction)`: the places of the passages, those that hold the prediction first.
 
     Each part keeps its order; a text holds a prediction if `kit.metrics.has_answer` says so; an empty prediction
@@ -51,7 +49,7 @@ def check_rider(rider: Callable[[Sequence[str], str], Sequence[int]]) -> str:
 
 
 @checker
-def check_length_free(length_free: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> str:
+def check_length_free(length_free):
     """A verdict on `length_free(scores (q, k), lengths (q, k))`: scores - slope * centred lengths.
 
     Both are centred within each question; one slope for all, by least squares over the centred cells.

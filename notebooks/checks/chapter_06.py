@@ -1,12 +1,8 @@
 """Checkers of notebook 06: Margin-MSE with a mask, KL's gradient, a temperature."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from checks.compare import Mistake, call, checker, compare_calls, number, tensor
@@ -19,11 +15,9 @@ SPREADS = (
     torch.tensor([[50.0, 20.0, 0.0], [3.0, 9.0, 1.0]]),
 )
 
-MarginMse = Callable[[Float[Tensor, "q k"], Float[Tensor, "q k"], Bool[Tensor, "q k"]], Tensor]
-
 
 @checker
-def check_margin_mse(margin_mse: MarginMse) -> str:
+def check_margin_mse(margin_mse):
     """A verdict on `margin_mse(student, teacher, mask)`: mean over questions of the mean over real pairs."""
 
     def loss(*arguments: Tensor) -> float:
@@ -79,7 +73,7 @@ def _margin_mse(
 
 
 @checker
-def check_kl_gradient(kl_gradient: Callable[[Tensor, Tensor, float], Tensor]) -> str:
+def check_kl_gradient(kl_gradient):
     """A verdict on `kl_gradient(student, teacher, temperature)` (q, k): the gradient of `kl` by the student."""
 
     def gradient(*arguments: object) -> Tensor:
@@ -113,7 +107,7 @@ def _kl_gradient(
 
 
 @checker
-def check_temperature(temperature_of: Callable[[Tensor, float], float]) -> str:
+def check_temperature(temperature_of):
     """A verdict on `temperature_of(scores, count)`: softmax(scores / temperature) spreads over `count` passages."""
     for scores, count in ((SPREADS[0], 2.0), (SPREADS[1], 1.5), (SPREADS[1], 2.5)):
         value = number(call(temperature_of, scores, count))
@@ -137,7 +131,7 @@ def check_temperature(temperature_of: Callable[[Tensor, float], float]) -> str:
     return "you can now say 'three passages' where a paper says 'temperature 4'."
 
 
-def effective_passages(scores: Float[Tensor, "q k"], temperature: float = 1.0) -> float:
+def effective_passages(scores: Tensor, temperature: float = 1.0) -> float:
     """Over how many passages softmax(scores / temperature) spreads: mean over questions of exp(entropy), 1 to k.
 
     >>> effective_passages(torch.tensor([[0.0, 0.0, 0.0]]))
@@ -146,6 +140,6 @@ def effective_passages(scores: Float[Tensor, "q k"], temperature: float = 1.0) -
     return round(float(_entropies(scores, temperature).exp().mean()), 6)
 
 
-def _entropies(scores: Tensor, temperature: float) -> Float[Tensor, " q"]:
+def _entropies(scores: Tensor, temperature: float) -> Tensor:
     logs = (scores / temperature).log_softmax(1)
     return -(logs.exp() * logs).sum(1)

@@ -1,18 +1,13 @@
 """Checkers of notebook 07: a step's loss, the passages that a question shows in a step, the gain at k."""
 
-from __future__ import annotations
-
 import random
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from checks.compare import Mistake, call, checker, compare_calls, number
 
-StepLoss = Callable[[Float[Tensor, "q d"], Float[Tensor, "q k d"], Float[Tensor, "q k"], Bool[Tensor, "q k"]], Tensor]
 INFINITE = "The number is right, but the gradient is not finite: at masked cells -inf times 0 is NaN."
 RANKS = (
     np.array([1, 5, 3, np.inf, 20, 2, np.inf, 8, 1, 30, 5, 7, 1], dtype=float),
@@ -21,7 +16,7 @@ RANKS = (
 
 
 @checker
-def check_step_loss(step_loss: StepLoss) -> str:
+def check_step_loss(step_loss):
     """A verdict on `step_loss(questions, passages, teacher, mask)`: KL of q.p / sqrt(d) to a fixed teacher."""
     draw = torch.Generator().manual_seed(7)
     questions, passages = torch.randn(3, 9, generator=draw), torch.randn(3, 4, 9, generator=draw)
@@ -71,7 +66,7 @@ def _step_loss(
 
 
 @checker
-def check_shown(shown: Callable[[Sequence[tuple[str, float]], int, random.Random], Sequence[str]]) -> str:
+def check_shown(shown):
     """A verdict on `shown(cells, count, rng)`: the teacher's best passage and others drawn, each scored and once."""
     cells = [("a", 1.0), ("b", float("nan")), ("c", 5.0), ("d", 4.0), ("e", -2.0), ("f", float("nan")), ("g", 3.0)]
     real, drawn = {name for name, value in cells if value == value}, []
@@ -100,7 +95,7 @@ def check_shown(shown: Callable[[Sequence[tuple[str, float]], int, random.Random
 
 
 @checker
-def check_gain(gain: Callable[[np.ndarray, np.ndarray, int], float]) -> str:
+def check_gain(gain):
     """A verdict on `gain(before, after, k)`: recall at k after less recall at k before; ranks may be inf."""
     cases = {f"This is at k = {k}.": (*RANKS, k) for k in (1, 5, 20)}
     compare_calls(lambda *case: number(call(gain, *case)), _gain, cases, {

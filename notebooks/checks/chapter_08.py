@@ -1,10 +1,5 @@
 """Checkers of notebook 08: how much a round changes the retrieved passages, and what two rankers have together."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from checks.compare import call, checker, compare_calls, number
@@ -12,22 +7,13 @@ from kit.types import ScoreTable
 
 NAN = float("nan")
 # The best two: q1 a, b against b, c (one in common); q2 e, d against d, e (both, in another order, not sorted).
-BEFORE = ScoreTable(
-    "round 1",
-    ["q1", "q2"],
-    [["a", "b", "c", "x", ""], ["d", "e", "f", "y", "z"]],
-    [[9, 8, 7, 6, NAN], [2, 3, 1, 0, 0]],
-)
-AFTER = ScoreTable(
-    "round 2",
-    ["q1", "q2"],
-    [["b", "c", "a", "u", ""], ["w", "d", "e", "g", "h"]],
-    [[9, 8, 1, 0, NAN], [1, 7, 6, 5, 4]],
-)
+ROWS = [["a", "b", "c", "x", ""], ["d", "e", "f", "y", "z"]], [["b", "c", "a", "u", ""], ["w", "d", "e", "g", "h"]]
+BEFORE = ScoreTable("round 1", ["q1", "q2"], ROWS[0], [[9, 8, 7, 6, NAN], [2, 3, 1, 0, 0]])
+AFTER = ScoreTable("round 2", ["q1", "q2"], ROWS[1], [[9, 8, 1, 0, NAN], [1, 7, 6, 5, 4]])
 
 
 @checker
-def check_overlap(overlap: Callable[..., Any]) -> str:
+def check_overlap(overlap):
     """A verdict on `overlap(before, after, k)`: the mean share of the best k passages that both tables have."""
     cases = {"For k = 2: 1 of 2 and 2 of 2 in common.": (BEFORE, AFTER, 2)}
     by_place = "You compared place by place: a passage counts wherever it stands among the best k."
@@ -55,7 +41,7 @@ def _overlap(
 
 
 @checker
-def check_union_recall(union_recall: Callable[..., Any]) -> str:
+def check_union_recall(union_recall):
     """A verdict on `union_recall(first, second, k)`: questions that one of two rankers answers by rank k / 2.
 
     `first` and `second` are ranks (q,) of each question's first passage with an answer, inf if there is none.

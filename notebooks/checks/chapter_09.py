@@ -1,17 +1,12 @@
 """Checkers of notebook 09: recall against exact search, merged shards, memory."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
 
 from checks.compare import Mistake, call, checker, compare_calls, number
 
 
 @checker
-def check_overlap(overlap: Callable[[np.ndarray, np.ndarray], float]) -> str:
+def check_overlap(overlap):
     """A verdict on `overlap(retrieved, exact)`: the mean share of the exact search's ids that were retrieved."""
     exact = np.array([["a", "b", "c", "d"], ["e", "f", "g", "h"]])
     retrieved = np.array([["b", "a", "x", "c"], ["e", "", "", ""]])
@@ -40,7 +35,7 @@ def _overlap(
 
 
 @checker
-def check_merge(merge: Callable[[Sequence[tuple[np.ndarray, np.ndarray]], int], Any]) -> str:
+def check_merge(merge):
     """A verdict on `merge(parts, k)`: ids and scores (q, k) of the best of several searches, best first."""
     parts = [
         (np.array([["a", "b"], ["c", "d"]]), np.array([[5.0, 1.0], [2.0, 1.0]])),
@@ -77,7 +72,7 @@ def _merge_mistake(ids: np.ndarray, right: np.ndarray) -> str:
 
 
 @checker
-def check_gigabytes(gigabytes: Callable[[int, int, int, int, int], float]) -> str:
+def check_gigabytes(gigabytes):
     """A verdict on `gigabytes(count, dimension, m, bits, cells)`: the memory of an index of codes, in 10^9 bytes.
 
     Codes of m numbers of `bits` bits and an id of 8 bytes each, the cells' centroids and the codes' tables in float32.

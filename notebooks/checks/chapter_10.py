@@ -1,18 +1,14 @@
 """Checkers of notebook 10: leave-one-out, in-batch negatives, the mean of teachers."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from checks.compare import Mistake, call, checker, compare, compare_calls
 
-NanTable = Float[np.ndarray, "q k"]
 HELPS = {"p1": 0.2, "p2": 2.5, "p3": 0.9, "p4": 0.1}  # how much each passage lowers the answer's loss
 ALONE = 6.0  # the loss with no passage at all
 TABLES = [
@@ -22,9 +18,7 @@ TABLES = [
 
 
 @checker
-def check_leave_one_out(
-    leave_one_out: Callable[[Callable[[Sequence[str]], float], Sequence[str]], Sequence[float]],
-) -> str:
+def check_leave_one_out(leave_one_out):
     """A verdict on `leave_one_out(loss_of, passages)`: the answer's loss without each passage: higher is better."""
     names, readings = list(HELPS), []
 
@@ -51,7 +45,7 @@ def check_leave_one_out(
 
 
 @checker
-def check_in_batch(in_batch_nll: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
+def check_in_batch(in_batch_nll):
     """A verdict on `in_batch_nll(questions, positives, negatives)`: all passages of the batch compete."""
     draw = torch.Generator().manual_seed(5)
     questions, positives = torch.randn(4, 6, generator=draw), torch.randn(4, 6, generator=draw)
@@ -91,10 +85,10 @@ def _in_batch_nll(
 
 
 @checker
-def check_mean(mean_of: Callable[[Sequence[NanTable]], NanTable]) -> str:
+def check_mean(mean_of):
     """A verdict on `mean_of(tables)`: each question's scores to mean 0 and deviation 1, then the teachers' mean."""
 
-    def table(tables: Sequence[NanTable]) -> np.ndarray:
+    def table(tables: Sequence[np.ndarray]) -> np.ndarray:
         values = np.asarray(call(mean_of, tables), dtype=float)
         if values.shape != tables[0].shape:
             raise Mistake(f"A table {tables[0].shape} was wanted, not {values.shape}.")
@@ -118,7 +112,7 @@ def check_mean(mean_of: Callable[[Sequence[NanTable]], NanTable]) -> str:
 
 
 def _mean(
-    tables: Sequence[NanTable], over=np.mean, axis=1, ddof=0, centre=True, scale=True, mean=np.nanmean, std=np.nanstd
+    tables: Sequence[np.ndarray], over=np.mean, axis=1, ddof=0, centre=True, scale=True, mean=np.nanmean, std=np.nanstd
 ) -> np.ndarray:
     rows = []
     for table in tables:

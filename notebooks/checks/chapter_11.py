@@ -1,17 +1,12 @@
 """Checkers of notebook 11: which passages a process embeds, what an index weighs, what one step of training is."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 from checks.compare import Mistake, call, checker, compare, compare_calls, number
 
 WIKIPEDIA, DIMENSION = 21_015_324, 768
 
 
 @checker
-def check_shards(shards_of: Callable[..., Any]) -> str:
+def check_shards(shards_of):
     """A verdict on `shards_of(part, parts, count, shard_size)`: the (start, stop) of the shards of one process."""
     for parts, count, size in [(3, 10, 3), (2, 12, 3), (4, 5, 2)]:
         shards: list[tuple[int, int]] = []
@@ -42,7 +37,7 @@ def _shard_mistake(shards: list[tuple[int, int]], count: int, size: int) -> str:
 
 
 @checker
-def check_index_gigabytes(gigabytes: Callable[..., Any]) -> str:
+def check_index_gigabytes(gigabytes):
     """A verdict on `gigabytes(count, dimension, bytes_per_number)`: the GB (10^9 bytes) of a flat index."""
     cases = {
         "This is Wikipedia in float32.": (WIKIPEDIA, DIMENSION, 4),
@@ -64,7 +59,7 @@ def _gigabytes(count: int, dimension: int, each: int, size=lambda b: b, unit=1e9
 
 
 @checker
-def check_step(questions_of_a_step: Callable[..., Any]) -> str:
+def check_step(questions_of_a_step):
     """A verdict on `questions_of_a_step(batch, accumulate, processes)`: how many questions one update is made of."""
     divided = "You divided by accumulate: an update comes after `accumulate` batches, so it has more, not fewer."
     compare(number(call(questions_of_a_step, 2, 8, 4)), 64, {

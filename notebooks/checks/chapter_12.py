@@ -1,10 +1,5 @@
 """Checkers of notebook 12: whether an answer stands in what was read, and which passages an answer hangs on."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from checks.compare import Mistake, call, checker, compare, number
@@ -18,7 +13,7 @@ READ = [
 
 
 @checker
-def check_grounded(grounded: Callable[..., Any]) -> str:
+def check_grounded(grounded):
     """A verdict on `grounded(answer, passages)`: whether the answer stands, as whole words, in a text that was read."""
     cases = [
         ("Paris", True, "An answer in the third passage was overlooked: look at all passages."),
@@ -34,7 +29,7 @@ def check_grounded(grounded: Callable[..., Any]) -> str:
 
 
 @checker
-def check_decisive(decisive: Callable[..., Any]) -> str:
+def check_decisive(decisive):
     """A verdict on `decisive(effects)`: the place of the passage without which the answer becomes least likely.
 
     `effects[i]`: log-likelihood of the answer with all passages, less that without passage i; NaN if not measured.

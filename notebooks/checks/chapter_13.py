@@ -1,8 +1,5 @@
 """Checkers of notebook 13: whether a loss or a teacher of one's own does what the kit asks of it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, pad
 
 from checks.compare import Mistake, call, checker
-from kit.types import Passage, Question, ScoreTable
+from kit.types import ScoreTable
 
 STUDENT = torch.tensor([[1.0, 0.2, -0.5, 7.0], [0.3, 0.9, 0.1, 0.4]])
 TEACHER = torch.tensor([[2.0, -1.0, 0.5, -9.0], [0.0, 0.5, 3.0, 1.0]])
@@ -19,7 +16,7 @@ MASK = torch.tensor([[True, True, True, False], [True, True, True, True]])
 
 
 @checker
-def check_own_loss(loss: Callable[..., Any]) -> str:
+def check_own_loss(loss):
     """A verdict on `loss(student (q, k), teacher (q, k), mask) -> scalar`: what `kit.distil` needs of any loss."""
     student, teacher = STUDENT.clone().requires_grad_(), TEACHER.clone().requires_grad_()
     value = call(loss, student, teacher, mask=MASK, copied=False)
@@ -60,9 +57,7 @@ def _check_value(value: Any) -> None:
 
 
 @checker
-def check_own_teacher(
-    teacher: Any, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable
-) -> str:
+def check_own_teacher(teacher, questions, corpus, table):
     """A verdict on a teacher: `teacher.score(questions, corpus, table)` gives a table with a score for every cell."""
     if not hasattr(teacher, "score"):
         raise Mistake("A teacher has a method score(questions, corpus, table).")
