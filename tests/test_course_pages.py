@@ -94,7 +94,7 @@ def test_hosting_is_filled_in_one_place(tmp_path):
     assert hosting.links("a.ipynb") == {"Binder": "https://b/me/k/main/a.ipynb"}
     cells = hosting.cells("a.ipynb")
     assert cells["hosted-0"] == "Run it elsewhere: [Binder](https://b/me/k/main/a.ipynb)."
-    assert '%pip install --quiet "kit[cpu] @ git+https://github.com/me/k@main"' in cells["setup-0"]
+    assert '%pip install --quiet "kit[cpu,widgets] @ git+https://github.com/me/k@main"' in cells["setup-0"]
 
 
 def test_links_and_set_up_are_written_once_after_the_title(tmp_path):

@@ -23,7 +23,7 @@ if find_spec("checks") is None:
     from kit.course import copy_notebooks
 
     copy_notebooks(".", only="checks/*")"""
-INSTALL = '%pip install --quiet "kit[cpu] @ git+https://github.com/{repository}@{branch}"'
+INSTALL = '%pip install --quiet "kit[cpu,widgets] @ git+https://github.com/{repository}@{branch}"'
 UNPUBLISHED = 'raise ModuleNotFoundError("install the kit first, as its README says")'
 
 
