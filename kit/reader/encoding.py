@@ -71,10 +71,9 @@ def _passes(order: Tensor, lengths: Tensor, tokens: int, most: int | None) -> li
 
 @dataclass(frozen=True, eq=False)
 class _Together:
-    """Passages whose attention is computed in one call: tokens `start` to `stop` of the list, x passages of w."""
+    """Passages whose attention is computed in one call: the next `tokens` tokens of the list, x passages of w."""
 
-    start: int
-    stop: int
+    tokens: int
     passages: int
     rows: Int[Tensor, "x w"] | None  # of each of the passages' tokens; None: all are w long, in order
     kept: Bool[Tensor, "x w"] | None
@@ -129,7 +128,7 @@ def _groups(attention: nn.Module, mask: Bool[Tensor, "x t"], device: torch.devic
             rows = (starts[bucket, None] - start + columns).where(kept, 0).to(device)
             kept = kept.to(device)
             own_bias = own_bias.masked_fill(~kept[:, None, None], float("-inf"))  # (x, h, w, w)
-        groups.append(_Together(start, stop, len(bucket), rows, kept, own_bias))
+        groups.append(_Together(stop - start, len(bucket), rows, kept, own_bias))
     return groups
 
 
@@ -137,10 +136,10 @@ def _self_attention(attention: nn.Module, hidden: Tensor, groups: list[_Together
     """What every token (n, d) reads in its own passage (n, d)."""
     dropout = dropout if attention.training else 0.0
     heads = groups[0].mask.shape[1]
-    projected = [getattr(attention, name)(hidden).unflatten(-1, (heads, -1)) for name in "qkv"]  # (n, h, e) each
+    projected = (getattr(attention, name)(hidden).unflatten(-1, (heads, -1)) for name in "qkv")  # (n, h, e) each
+    sizes = [group.tokens for group in groups]
     read = []
-    for group in groups:
-        parts = [values[group.start : group.stop] for values in projected]
+    for group, *parts in zip(groups, *(values.split(sizes) for values in projected), strict=True):
         if group.rows is None:
             parts = [part.unflatten(0, (group.passages, -1)) for part in parts]  # (x, w, h, e)
         else:

@@ -69,6 +69,9 @@ class FiDReader(nn.Module):
         if getattr(t5.config, "decoder_start_token_id", None) is None:
             raise KitError("FiDReader", "a T5 whose config has decoder_start_token_id (0 as a rule)", "one without")
         self.t5 = t5
+        for part in t5.modules():
+            if isinstance(part, nn.ReLU):
+                part.inplace = True  # its input, the widest tensor there is, is needed by nothing else
         self._tokenizer, self.max_tokens, self.micro_batch = tokenizer, max_tokens, micro_batch
         self._checkpointed = False
 
