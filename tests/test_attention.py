@@ -144,7 +144,7 @@ def test_the_reader_is_left_as_it_was(original):
     assert torch.equal(one, cross_attention_scores(reader, io["input_ids"], io["attention_mask"])), "dropout is off"
     assert not one.requires_grad
     with pytest.raises(ZeroDivisionError), evaluation(reader):
-        reader.decode(reader.encode(io["input_ids"], io["attention_mask"]), observe=lambda layer: 1 / 0)
+        reader.observe(reader.encode(io["input_ids"], io["attention_mask"]), None, lambda layer: 1 / 0)
     assert [part.training for part in reader.modules()] == modes
     assert [len(part._forward_hooks) + len(part._forward_pre_hooks) for part in reader.modules()] == hooks
     reader.eval()

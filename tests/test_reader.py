@@ -202,9 +202,12 @@ def test_beams_of_an_original_have_the_bias_at_the_true_position(original):
 def test_another_decoder_of_transformers_is_refused(monkeypatch):
     reader = FiDReader(tiny_t5())
     passages = reader.encode(*ragged(LENGTHS))
-    monkeypatch.setattr(reader.t5.lm_head, "forward", lambda hidden: hidden.new_zeros(*hidden.shape[:2], 136))
-    monkeypatch.setattr(decoding.Decoding, "__call__", lambda *_: torch.ones(2, 3, 136))
+    monkeypatch.setattr(
+        decoding.Decoding, "__call__", lambda self, ids: torch.ones(*ids.shape, self.t5.config.vocab_size)
+    )
     with pytest.raises(KitError, match="wanted a T5 that computes as the kit's decoder does"):
+        FiDReader.from_pretrained(ORIGINALS[0])
+    with pytest.raises(KitError, match="logits that differ by"):
         reader.generate_from(passages, max_new_tokens=3, num_beams=2)
 
 
@@ -290,12 +293,12 @@ def test_padding_changes_no_logits():
 
 def test_a_kit_checkpoint_comes_back_whole_and_transformers_reads_it(original, tmp_path):
     reader, io = original
-    mine = FiDReader(reader.t5, AutoTokenizer.from_pretrained(TOKENIZER), max_tokens=250)
+    mine = FiDReader(reader.t5, max_tokens=250)
     for _ in range(2):  # the second time replaces the first
         mine.save_pretrained(tmp_path / "reader")
     assert [path.name for path in tmp_path.iterdir()] == ["reader"]
     again = FiDReader.from_pretrained(tmp_path / "reader", device="cpu")
-    assert again.max_tokens == 250 and len(again.tokenizer) == 136
+    assert again.max_tokens == 250 and again.tokenizer is None
     torch.testing.assert_close(
         again(io["input_ids"], io["attention_mask"], io["labels"]).logits, io["logits"], rtol=1e-3, atol=1e-3
     )
@@ -325,6 +328,8 @@ def test_wrong_input_is_named():
     for wrong in ((ids[0], mask[0]), (ids, mask[:, :2])):
         with pytest.raises(KitError, match=r"one shape \(q, k, t\)"):
             reader(*wrong)
+    with pytest.raises(KitError, match=r"input_ids \(q, k, t\), a tensor"):
+        reader(ids.tolist(), mask)
     with pytest.raises(KitError, match="boolean"):
         reader(ids, mask.long())
     with pytest.raises(KitError, match="none in question 1"):
@@ -441,6 +446,38 @@ def test_reading_the_best_few_and_other_aggregations(worded):
     assert worded.tokenizer.decode(ids[0, 0][mask[0, 0]]) == worded.tokenizer.decode(
         worded.tokenizer("question: when", add_special_tokens=False)["input_ids"]
     )
+
+
+def test_questions_that_fill_the_window_are_one_warning(worded):
+    small = FiDReader(worded.t5, worded.tokenizer, max_tokens=8)
+    with pytest.warns(UserWarning, match="1 of 3 questions fill all 8 tokens") as warned:
+        small.read(QUESTIONS, CORPUS, TABLE, max_new_tokens=2, batch_size=1)
+    assert len(warned) == 1
+    with pytest.warns(UserWarning, match="1 of 1 questions"):
+        small.tokenize([QUESTIONS[2].text], [[CORPUS["1"]]])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"questions": "who is the king"}, r"read: wanted a list of questions \(Question\), given 'who"),
+        ({"questions": QUESTIONS[0]}, "a list of questions"),
+        ({"questions": None}, "a list of questions"),
+        ({"questions": ["who is the king"]}, "given 'who is the king' at position 0"),
+        ({"corpus": None}, "passages by id"),
+        ({"corpus": "a text"}, "passages by id"),
+        ({"table": None}, "a kit.ScoreTable"),
+        ({"max_new_tokens": 0}, "max_new_tokens of at least 1, given 0"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens of at least 1"),
+        ({"batch_size": 0}, "batch_size of at least 1"),
+        ({"aggregation": "fid-kd"}, "one of fid_kd"),
+    ],
+)
+def test_reading_what_cannot_be_read(worded, change, message):
+    given = {"questions": QUESTIONS, "corpus": CORPUS, "table": TABLE, **change}
+    with pytest.raises(KitError, match=message) as error:
+        worded.read(given.pop("questions"), given.pop("corpus"), given.pop("table"), **given)
+    assert "\n" not in str(error.value)
 
 
 def test_reading_mistakes(worded):

@@ -9,7 +9,7 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_reader import CORPUS, LABELS, LENGTHS, ORIGINALS, QUESTIONS, TABLE, TOKENIZER, flan, ragged, tiny_t5
+from test_reader import CORPUS, LABELS, LENGTHS, ORIGINALS, OTHERS, QUESTIONS, TABLE, TOKENIZER, flan, ragged, tiny_t5
 from transformers import AutoTokenizer
 
 from kit.checkpoints import RELEASES
@@ -183,6 +183,38 @@ def test_any_t5_comes_back_the_same(make, tmp_path):
     assert (again.t5.lm_head.weight is again.t5.shared.weight) == (reader.t5.lm_head.weight is reader.t5.shared.weight)
 
 
+@pytest.mark.parametrize("family", ["mt5", "umt5"])
+def test_mt5_and_umt5_load_from_transformers_own_files(family, tmp_path):
+    t5 = OTHERS[family]()
+    t5.lm_head.weight = torch.nn.Parameter(torch.randn_like(t5.lm_head.weight))
+    t5.save_pretrained(tmp_path / "theirs")
+    FiDReader.from_pretrained(tmp_path / "theirs", device="cpu").save_pretrained(tmp_path / "kits")
+    ids, mask = ragged([[7], [4]])
+    wanted = t5(input_ids=ids[:, 0], attention_mask=mask[:, 0].long(), labels=LABELS)
+    for folder in ("theirs", "kits"):
+        reader = FiDReader.from_pretrained(tmp_path / folder, device="cpu")
+        assert reader.t5.config.model_type == family
+        torch.testing.assert_close(reader(ids, mask, LABELS).logits, wanted.logits, rtol=1e-3, atol=1e-4)
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tmp_path):
+    tiny_t5(vocab_size=128).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(TOKENIZER).save_pretrained(tmp_path)
+    with pytest.raises(KitError, match="a tokenizer of at most 128 tokens, the embeddings, given one of 136"):
+        FiDReader.from_pretrained(tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"dense_act_fn": "none"}, {"num_layers": -1}, {"d_model": 10**9}, {"dropout_rate": "high"}, {"d_kv": [4]}],
+)
+def test_nonsense_in_config_json_is_one_line(change, tmp_path):
+    folder = saved(tmp_path, lambda w: None, change)
+    with pytest.raises(KitError) as error:
+        FiDReader.from_pretrained(folder, device="cpu")
+    assert str(error.value).startswith(str(folder)) and "\n" not in str(error.value)
+
+
 def test_nothing_half_written_stays_and_nothing_of_others_is_overwritten(tmp_path):
     class Broken(type(AutoTokenizer.from_pretrained(TOKENIZER))):
         def save_pretrained(self, *_, **__):
@@ -235,7 +267,7 @@ def test_a_broken_checkpoint_is_named(kind, tmp_path):
 
 
 def test_a_checkpoint_that_is_none(tmp_path):
-    with pytest.raises(KitError, match="model_type t5, given bert"):
+    with pytest.raises(KitError, match="model_type t5, mt5, umt5, given bert"):
         FiDReader.from_pretrained(saved(tmp_path, lambda w: None, {"model_type": "bert"}))
     (tmp_path / "pytorch_model.bin").write_bytes(b"not weights")
     (tmp_path / "config.json").write_text("{}")

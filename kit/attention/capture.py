@@ -51,7 +51,7 @@ def cross_attention_scores(
     with evaluation(reader.t5):
         passages = reader.encode(input_ids, attention_mask)
         layers = LayerCollector(chosen)
-        reader.decode(passages, labels, observe=layers)
+        reader.observe(passages, labels, layers)
         return layers.scores(passages, labels=labels, question_lengths=question_lengths)
 
 
@@ -121,7 +121,7 @@ def record_attention(
         logits.append(passages.spread(layer.logits, float("-inf")).cpu())  # (q, h, a, k, t)
         lengths.append(passages.spread(layer.value_lengths).cpu())  # (q, h, k, t)
 
-    reader.decode(passages, labels, observe=keep)
+    reader.observe(passages, labels, keep)
     kept = None if labels is None else labels.cpu()
     return AttentionRecord(torch.stack(logits), torch.stack(lengths), passages.mask.cpu(), kept)
 

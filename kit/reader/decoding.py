@@ -19,18 +19,20 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 from transformers import T5ForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutput
 
 from kit.attention.capture import LayerAttention
+from kit.device import evaluation
 from kit.reader.passage_states import PassageStates
 from kit.types import KitError
 
-Observe = Callable[[LayerAttention], None]
+Observer = Callable[[LayerAttention], None]
 
 
 class Decoding:
     """A decoder that goes on token by token: call it with the next ids (q, a) for their logits (q, a, v).
 
-    `observe` is called with each layer's cross-attention of each call. `visible` (q, s) hides tokens of the passages.
+    `observer` is called with each layer's cross-attention of each call. `visible` (q, s) hides tokens of the passages.
     `projections`, a dict, holds their keys and values by layer, for several decoders to share.
     """
 
@@ -39,18 +41,25 @@ class Decoding:
         t5: T5ForConditionalGeneration,
         passages: PassageStates,
         *,
-        observe: Observe | None = None,
+        observer: Observer | None = None,
         visible: Bool[Tensor, "q s"] | None = None,
         projections: dict[int, tuple[Tensor, Tensor]] | None = None,
     ) -> None:
-        self.t5, self.passages, self.observe, self.projections = t5, passages, observe, projections
+        self.t5, self.passages, self.observer, self.projections = t5, passages, observer, projections
         self.visible = passages.real if visible is None else passages.real & visible
         self.position = 0
         self._past: dict[int, tuple[Tensor, Tensor]] = {}
         self._tables: dict[nn.Module, Tensor] = {}
 
     def __call__(self, ids: Int[Tensor, "q a"]) -> Float[Tensor, "q a v"]:
-        decoder, config = self.t5.decoder, self.t5.config
+        hidden = self.states(ids)
+        if getattr(self.t5.config, "scale_decoder_outputs", False):  # T5 1.0, whose output weights are the embeddings
+            hidden = hidden * self.t5.config.d_model**-0.5
+        return self.t5.lm_head(hidden.to(self.t5.lm_head.weight.dtype))
+
+    def states(self, ids: Int[Tensor, "q a"]) -> Float[Tensor, "q a d"]:
+        """The states of the next ids, without their logits: enough where only the attention is observed."""
+        decoder = self.t5.decoder
         hidden = decoder.dropout(decoder.embed_tokens(ids))
         hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
         bias = cross_bias = None
@@ -69,10 +78,7 @@ class Decoding:
                 hidden = hidden + layer.dropout(read)
             hidden = feed_forward(hidden)
         self.position += ids.shape[1]
-        hidden = decoder.dropout(decoder.final_layer_norm(hidden))
-        if getattr(config, "scale_decoder_outputs", False):  # T5 1.0, whose output weights are the embeddings
-            hidden = hidden * config.d_model**-0.5
-        return self.t5.lm_head(hidden.to(self.t5.lm_head.weight.dtype))
+        return decoder.dropout(decoder.final_layer_norm(hidden))
 
     def keep(self, rows: Int[Tensor, " x"]) -> None:
         """Go on with these questions alone."""
@@ -107,8 +113,8 @@ class Decoding:
         if bias is not None:
             logits = logits + bias
         logits = logits.masked_fill(~self.visible[:, None, None], float("-inf"))
-        if self.observe is not None:
-            self.observe(LayerAttention(logits.float(), states, value_weight))
+        if self.observer is not None:
+            self.observer(LayerAttention(logits.float(), states, value_weight))
         weights = self._softmax(logits, attention)
         if projected is None:
             read = (weights.flatten(1, 2) @ states).unflatten(1, (h, a)) @ value_weight.mT  # (q, h, a, e)
@@ -160,17 +166,30 @@ class Decoding:
         return projected.unflatten(-1, (self.t5.config.num_heads, -1)).transpose(1, 2)
 
 
-def check_same_logits(theirs: Tensor, ours: Tensor) -> None:
-    """Raises `KitError` if transformers' T5 and the kit's decoder compute other logits."""
-    tolerance = (1e-3 if theirs.dtype == torch.float32 else 0.1) * float(ours.abs().max())
+def check_decoder(t5: T5ForConditionalGeneration, passages: PassageStates) -> None:
+    """Raises `KitError` if transformers' own T5, without a cache, has other logits for three answer tokens."""
+    with evaluation(t5):
+        start = torch.full((len(passages.states), 3), t5.config.decoder_start_token_id, device=t5.device)
+        outputs = BaseModelOutput(last_hidden_state=passages.padded.to(t5.dtype))
+        mask = passages.mask.flatten(1)
+        theirs = t5(encoder_outputs=outputs, attention_mask=mask, decoder_input_ids=start, use_cache=False).logits
+        ours = Decoding(t5, passages)(start)
     difference = float((theirs.float() - ours.float()).abs().max())
-    if not difference <= tolerance:
-        wanted = "a T5 that computes as the kit's decoder does (transformers 5.15 or later)"
+    if not difference <= (1e-3 if t5.dtype == torch.float32 else 0.1) * float(ours.abs().max()):
+        wanted = "a T5 that computes as the kit's decoder does (transformers 5.0 to 5.24 do)"
         raise KitError(f"transformers {transformers.__version__}", wanted, f"logits that differ by {difference:.2g}")
 
 
-def fed_ids(t5: T5ForConditionalGeneration, labels: Int[Tensor, "q a"]) -> Int[Tensor, "q a"]:
-    """What the decoder is fed to predict the labels: the start token, and the labels but the last."""
+def fed_ids(
+    t5: T5ForConditionalGeneration, labels: Int[Tensor, "q a"] | None, questions: int = 0
+) -> Int[Tensor, "q a"]:
+    """What the decoder is fed to predict the labels: the start token, and the labels but the last.
+
+    Without labels: the start token alone, for `questions` answers.
+    """
+    if labels is None:
+        return torch.full((questions, 1), t5.config.decoder_start_token_id, device=t5.device)
+    labels = labels.to(t5.device)
     start = labels.new_full((len(labels), 1), t5.config.decoder_start_token_id)
     return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, t5.config.pad_token_id or 0)], dim=1)
 
@@ -188,7 +207,7 @@ def greedy_answers(decoding: Decoding, *, max_new_tokens: int, min_new_tokens: i
     going = torch.arange(q, device=device)
     for step in range(max_new_tokens):
         logits = decoding(ids[going, step : step + 1])[:, -1].float()  # (x, v)
-        decoding.observe = None
+        decoding.observer = None
         if step < min_new_tokens:
             logits[:, ends[ends >= 0]] = float("-inf")
         chosen = logits.argmax(-1)  # (x,)

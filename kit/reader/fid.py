@@ -22,13 +22,14 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase, T5ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 
+from kit.arguments import instance_of, list_of, whole_number
 from kit.attention import Aggregation, named_aggregation
 from kit.attention.capture import LayerCollector
 from kit.device import evaluation, pick_device, pick_dtype
 from kit.reader.answer_likelihood import likelihood_of_each, likelihood_without_each
-from kit.reader.decoding import Decoding, Observe, check_same_logits, fed_ids, greedy_answers
+from kit.reader.decoding import Decoding, Observer, check_decoder, fed_ids, greedy_answers
 from kit.reader.encoding import encode_passages
-from kit.reader.files import load_reader, save_reader, tokenizer_named
+from kit.reader.files import fitting_tokenizer, load_reader, save_reader, tokenizer_named
 from kit.reader.inputs import count_question_tokens, tokenize_passages, tokenize_targets, warn_of_full_windows
 from kit.reader.passage_states import PassageStates
 from kit.reader.position_bias import has_cross_attention_bias
@@ -72,7 +73,7 @@ class FiDReader(nn.Module):
         for part in t5.modules():
             if isinstance(part, nn.ReLU):
                 part.inplace = True  # its input, the widest tensor there is, is needed by nothing else
-        self._tokenizer, self.max_tokens, self.micro_batch = tokenizer, max_tokens, micro_batch
+        self._tokenizer, self.max_tokens, self.micro_batch = fitting_tokenizer(t5, tokenizer), max_tokens, micro_batch
         self._checkpointed = False
 
     @classmethod
@@ -86,7 +87,7 @@ class FiDReader(nn.Module):
         max_tokens: int | None = None,
         micro_batch: int | None = None,
     ) -> FiDReader:
-        """A reader from a kit checkpoint, a T5 1.0, T5 1.1 or FLAN-T5, or an original FiD reader, in evaluation mode.
+        """A reader from a kit checkpoint, a T5 1.0 or 1.1, FLAN-T5, mT5, umT5 or an original FiD reader; in eval mode.
 
         A folder, its .tar.gz, a release ("nq_reader_base": fetched into the cache), or a name on the hub. "auto" is the
         GPU where there is one, and bfloat16 where the GPU has it, else float32 (T5 overflows in float16). A weight that
@@ -97,6 +98,7 @@ class FiDReader(nn.Module):
         kind = pick_dtype(dtype, place, float16=False)
         t5, own_tokenizer, settings = load_reader(name_or_dir, tokenizer)
         tokens = max_tokens or settings.get("max_tokens", 200)
+        check_decoder(t5, encode_passages(t5, (ids := torch.tensor([[[2, 3, 4, 5]]])), ids > 0))
         return cls(t5.to(device=place, dtype=kind), own_tokenizer, max_tokens=tokens, micro_batch=micro_batch).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -107,7 +109,7 @@ class FiDReader(nn.Module):
     def tokenizer(self) -> PreTrainedTokenizerBase | None:
         """The tokenizer, fetched now if only its name was known; None for a reader without one."""
         if isinstance(self._tokenizer, str):
-            self._tokenizer = tokenizer_named(self._tokenizer)
+            self._tokenizer = fitting_tokenizer(self.t5, tokenizer_named(self._tokenizer))
         return self._tokenizer
 
     @property
@@ -123,7 +125,9 @@ class FiDReader(nn.Module):
         self, questions: Sequence[str], passages: Sequence[Sequence[Passage]]
     ) -> tuple[Int[Tensor, "q k t"], Bool[Tensor, "q k t"]]:
         """Ids and mask (q, k, t) for `forward`: see `kit.reader.inputs.tokenize_passages`."""
-        return tokenize_passages(self.require_tokenizer("tokenize"), questions, passages, max_tokens=self.max_tokens)
+        tokenizer = self.require_tokenizer("tokenize")
+        warn_of_full_windows(tokenizer, questions, self.max_tokens)
+        return tokenize_passages(tokenizer, questions, passages, max_tokens=self.max_tokens)
 
     def tokenize_targets(self, texts: Sequence[str], *, max_tokens: int | None = None) -> Int[Tensor, "q a"]:
         """Labels (q, a) for `forward`, each ending in one </s>, then -100."""
@@ -137,20 +141,19 @@ class FiDReader(nn.Module):
             self.t5, input_ids, attention_mask, micro_batch=self.micro_batch, checkpointed=checkpointed
         )
 
-    def decode(
-        self, passages: PassageStates, labels: Int[Tensor, "q a"] | None = None, *, observe: Observe | None = None
-    ) -> Seq2SeqLMOutput:
-        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss: see `forward`.
+    def observe(self, passages: PassageStates, labels: Int[Tensor, "q a"] | None, observer: Observer) -> None:
+        """Run the decoder, and call `observer` with each layer's cross-attention.
 
-        `observe` is called with each layer's cross-attention, a `kit.attention.capture.LayerAttention`.
+        Without labels over the answer's first token; see `kit.attention.capture.LayerAttention`.
         """
-        if labels is None:
-            fed = torch.full((len(passages.states), 1), self.t5.config.decoder_start_token_id, device=self.device)
-        else:
-            labels = labels.to(self.device)
-            fed = fed_ids(self.t5, labels)  # (q, a)
-        logits = Decoding(self.t5, passages, observe=observe)(fed)
-        loss = None if labels is None else cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        Decoding(self.t5, passages, observer=observer).states(fed_ids(self.t5, labels, len(passages.states)))
+
+    def decode(self, passages: PassageStates, labels: Int[Tensor, "q a"] | None = None) -> Seq2SeqLMOutput:
+        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss: see `forward`."""
+        logits = Decoding(self.t5, passages)(fed_ids(self.t5, labels, len(passages.states)))
+        loss = None
+        if labels is not None:
+            loss = cross_entropy(logits.flatten(0, 1).float(), labels.to(self.device).flatten())
         return Seq2SeqLMOutput(loss=loss, logits=logits)
 
     def forward(
@@ -188,8 +191,8 @@ class FiDReader(nn.Module):
         self, passages: PassageStates, *, max_new_tokens: int = 50, min_new_tokens: int = 0, **options: Any
     ) -> Int[Tensor, "q a"]:
         """Answer ids as `generate` gives them, from the states of `encode`."""
-        _check_count("max_new_tokens", max_new_tokens, 1)
-        _check_count("min_new_tokens", min_new_tokens, 0)
+        whole_number("generate", "max_new_tokens", max_new_tokens)
+        whole_number("generate", "min_new_tokens", min_new_tokens, least=0)
         if options:
             options = {"do_sample": False, "num_beams": 1, "min_new_tokens": min_new_tokens, **options}
             return self._search(passages, max_new_tokens=max_new_tokens, **options)
@@ -208,13 +211,11 @@ class FiDReader(nn.Module):
         biased = has_cross_attention_bias(t5)
         states = passages.padded if biased else passages.states
         mask = passages.mask.flatten(1) if biased else passages.real
-        fed = {"encoder_outputs": BaseModelOutput(last_hidden_state=states.to(t5.dtype)), "attention_mask": mask}
         use_cache = not biased and config.num_decoder_layers <= config.num_layers
         with evaluation(t5):
-            start = torch.full((len(states), 3), config.decoder_start_token_id, device=self.device)
-            check_same_logits(t5(**fed, decoder_input_ids=start, use_cache=False).logits, Decoding(t5, passages)(start))
-            fed["encoder_outputs"] = BaseModelOutput(last_hidden_state=states.to(t5.dtype))
-            return t5.generate(**fed, use_cache=use_cache, **options)
+            check_decoder(t5, passages)
+            outputs = BaseModelOutput(last_hidden_state=states.to(t5.dtype))
+            return t5.generate(encoder_outputs=outputs, attention_mask=mask, use_cache=use_cache, **options)
 
     def answers_and_scores(
         self,
@@ -231,10 +232,10 @@ class FiDReader(nn.Module):
         chosen = named_aggregation(aggregation)
         if chosen.answer != "first":
             raise KitError("read", "an aggregation over the first answer token", "one over all answer tokens")
-        _check_count("max_new_tokens", max_new_tokens, 1)
+        whole_number("read", "max_new_tokens", max_new_tokens)
         with evaluation(self.t5):
             layers = LayerCollector(chosen)
-            decoding = Decoding(self.t5, passages, observe=layers)
+            decoding = Decoding(self.t5, passages, observer=layers)
             ids = greedy_answers(decoding, max_new_tokens=max_new_tokens)
             return ids, layers.scores(passages, question_lengths=question_lengths)
 
@@ -258,8 +259,10 @@ class FiDReader(nn.Module):
         for passages that are not in the corpus.
         """
         tokenizer, chosen = self.require_tokenizer("read"), named_aggregation(aggregation)
-        questions = _checked_questions(questions, corpus, table)
-        _check_count("batch_size", batch_size, 1)
+        questions = list_of("read", questions, Question, "questions")
+        instance_of("read", corpus, Mapping, "a corpus: passages by id")
+        instance_of("read", table, ScoreTable, "a kit.ScoreTable")
+        whole_number("read", "batch_size", batch_size)
         retrieved = table.select([question.id for question in questions])
         retrieved = retrieved.top(n_context if n_context is not None else max(1, retrieved.values.shape[1]))
         warn_of_full_windows(tokenizer, [question.text for question in questions], self.max_tokens)
@@ -311,9 +314,8 @@ class FiDReader(nn.Module):
         autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
         if autocast or self.t5.dtype == torch.float16:
             raise KitError("reader", "float32 or bfloat16 (T5 overflows in float16)", "float16")
-        if not isinstance(input_ids, Tensor) or not isinstance(attention_mask, Tensor):
-            kinds = f"{type(input_ids).__name__} and {type(attention_mask).__name__}"
-            raise KitError("reader", "input_ids and attention_mask as tensors", kinds)
+        for name, value in (("input_ids", input_ids), ("attention_mask", attention_mask)):
+            instance_of("reader", value, Tensor, f"{name} (q, k, t), a tensor")
         if input_ids.ndim != 3 or input_ids.shape != attention_mask.shape or input_ids.numel() == 0:
             shapes = f"{tuple(input_ids.shape)} and {tuple(attention_mask.shape)}"
             raise KitError("reader", "input_ids and attention_mask of one shape (q, k, t)", shapes)
@@ -327,21 +329,3 @@ def _passages_of(question: Question, corpus: Mapping[str, Passage], retrieved: S
     if missing:
         raise KitError(f"question {question.id!r}", "passages that are in the corpus", repr(missing[0]))
     return [corpus[i] for i in ids]
-
-
-def _checked_questions(questions: object, corpus: object, table: object) -> list[Question]:
-    """The questions as a list. Raises `KitError` for anything that cannot be read with."""
-    wanted = (("questions", questions, Sequence), ("corpus", corpus, Mapping), ("table", table, ScoreTable))
-    names = {Sequence: "a list of kit.Question", Mapping: "passages by id", ScoreTable: "a kit.ScoreTable"}
-    for name, value, kind in wanted:
-        if not isinstance(value, kind) or isinstance(value, str):
-            raise KitError(f"read, {name}", names[kind], repr(value)[:60])
-    strangers = [question for question in questions if not isinstance(question, Question)]
-    if strangers:
-        raise KitError("read, questions", "a list of kit.Question", repr(strangers[0])[:60])
-    return list(questions)
-
-
-def _check_count(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise KitError(name, f"a whole number of at least {least}", repr(value))

@@ -1,7 +1,7 @@
 """The files of a FiD reader: a checkpoint put into a T5, its tokenizer, and the kit's own checkpoint.
 
-Reads a kit checkpoint, a T5 1.0, T5 1.1 or FLAN-T5, and an original FiD reader. Every weight comes from the files, or a
-`KitError` names it (`kit.checkpoints.weights`). Knows nothing of passages or of how the reader runs.
+Reads a kit checkpoint, a T5 1.0, T5 1.1, FLAN-T5, mT5 or umT5, and an original FiD reader. Every weight comes from the
+files, or a `KitError` names it (`kit.checkpoints.weights`). Knows nothing of passages or of how the reader runs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import PreTrainedTokenizerBase, T5Config, T5ForConditionalGeneration
+from transformers import (
+    MT5Config,
+    MT5ForConditionalGeneration,
+    PreTrainedTokenizerBase,
+    T5Config,
+    T5ForConditionalGeneration,
+    UMT5Config,
+    UMT5ForConditionalGeneration,
+)
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
 from kit.checkpoints.layouts import FID_READER_KEYS, TOKENIZER_FILES, blank_model
-from kit.checkpoints.weights import fill_strictly, read_config, weight_files, weights
+from kit.checkpoints.weights import fill_strictly, first_line, read_config, weight_files, weights
 from kit.files import folder_aside, read_json, write_json
 from kit.reader.position_bias import BIAS_WEIGHT, add_cross_attention_bias, has_cross_attention_bias
 from kit.types import KitError
@@ -28,6 +36,11 @@ MANIFEST = "kit_reader.json"
 # What FiD's scripts load, by the width of the model, when it has T5's vocabulary: the original archives hold none.
 FID_TOKENIZERS = {512: "google-t5/t5-small", 768: "google-t5/t5-base", 1024: "google-t5/t5-large"}
 T5_VOCABULARY = 32128
+FAMILIES = {
+    "t5": (T5Config, T5ForConditionalGeneration),
+    "mt5": (MT5Config, MT5ForConditionalGeneration),
+    "umt5": (UMT5Config, UMT5ForConditionalGeneration),
+}
 
 
 def load_reader(
@@ -58,14 +71,20 @@ def load_t5(folder: Path) -> T5ForConditionalGeneration:
     cross-attention position bias. A plain T5's leftover of it is left out, as transformers does since version 4.
     """
     settings = read_config(folder)
-    if settings.get("model_type") not in (None, "t5"):
-        raise KitError(str(folder / "config.json"), "model_type t5", settings["model_type"])
+    family = settings.get("model_type") or "t5"
+    if family not in FAMILIES:
+        raise KitError(str(folder / "config.json"), f"model_type {', '.join(FAMILIES)}", family)
+    config_class, model_class = FAMILIES[family]
     settings.setdefault("decoder_start_token_id", settings.get("pad_token_id", 0))  # T5's own rule
     for name in ("architectures", "dtype", "torch_dtype"):
         settings.pop(name, None)
     original, own_head = _marks(folder)
     biased = original or read_manifest(folder).get("cross_attention_bias", False)
-    t5 = blank_model(T5ForConditionalGeneration, T5Config(**settings), folder)
+    try:
+        config = config_class(**settings)
+    except Exception as error:  # what is wrong with a configuration is found in as many ways as there are settings
+        raise KitError(str(folder / "config.json"), "the sizes and settings of a T5", first_line(error)) from None
+    t5 = blank_model(model_class, config, folder)
     if biased:
         add_cross_attention_bias(t5)
     if own_head or settings.get("tie_word_embeddings") is False:
@@ -109,6 +128,18 @@ def _own_tokenizer(folder: Path, t5: T5ForConditionalGeneration) -> PreTrainedTo
     return named or (FID_TOKENIZERS.get(t5.config.d_model) if original else None)
 
 
+def fitting_tokenizer(
+    t5: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | str | None
+) -> PreTrainedTokenizerBase | str | None:
+    """The tokenizer itself. Raises `KitError` if it has tokens without an embedding."""
+    rows = t5.shared.num_embeddings
+    if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) > rows:
+        raise KitError(
+            "reader", f"a tokenizer of at most {rows:,} tokens, the embeddings", f"one of {len(tokenizer):,}"
+        )
+    return tokenizer
+
+
 def tokenizer_named(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of this name, fetched from the hub, for a reader whose files hold none."""
     try:
@@ -139,8 +170,8 @@ def _write(
     left_out = {*EMBEDDINGS[1:], *([HEAD] if tied else [])}
     state = {name: weight.contiguous().cpu() for name, weight in t5.state_dict().items() if name not in left_out}
     save_file(state, new / "model.safetensors", metadata={"format": "pt"})
-    config = t5.config.to_dict() | {"tie_word_embeddings": tied or t5.config.scale_decoder_outputs}
-    config |= {"architectures": ["T5ForConditionalGeneration"], "dtype": str(t5.dtype).removeprefix("torch.")}
+    config = t5.config.to_dict() | {"tie_word_embeddings": tied or getattr(t5.config, "scale_decoder_outputs", False)}
+    config |= {"architectures": [type(t5).__name__], "dtype": str(t5.dtype).removeprefix("torch.")}
     write_json(new / "config.json", config)
     named = tokenizer if isinstance(tokenizer, str) else None
     if tokenizer is not None and named is None:

@@ -126,7 +126,7 @@ def _decoded(reader: FiDReader, states: PassageStates, labels: list[int]) -> tup
         lengths[layer] = states.spread(attention.value_lengths)[0]  # (h, k, t)
         layer += 1
 
-    reader.decode(states, torch.tensor([labels]), observe=keep)
+    reader.observe(states, torch.tensor([labels]), keep)
     return logs, sums, lengths
 
 

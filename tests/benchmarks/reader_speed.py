@@ -47,7 +47,11 @@ def plain_scores(t5: T5ForConditionalGeneration, ids: Tensor, mask: Tensor) -> T
     ]
     try:
         states = BaseModelOutput(plain_encode(t5, ids, mask))
-        t5(encoder_outputs=states, attention_mask=mask.flatten(1), decoder_input_ids=torch.zeros(1, 1, dtype=torch.long))
+        t5(
+            encoder_outputs=states,
+            attention_mask=mask.flatten(1),
+            decoder_input_ids=torch.zeros(1, 1, dtype=torch.long),
+        )
     finally:
         for handle in handles:
             handle.remove()
