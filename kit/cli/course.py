@@ -21,8 +21,8 @@ def course(
 ) -> None:
     """Render the course as HTML pages.
 
-    Runs every notebook and writes a page of each, with pictures, exported explorers and an index: no script of others,
-    no request to anywhere. Takes as long as the notebooks do, about a minute each.
+    Runs every notebook and writes a page of each, with figures, exported explorers and an index; they fetch nothing.
+    Takes as long as the notebooks do, about a minute each.
 
     \b
     Example:
