@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from test_cli import example, kit
+from torch.utils.flop_counter import FlopCounterMode
 
 from kit.bench import WIKIPEDIA, Measure, index_sizes, make_plan, run_bench
-from kit.bench.measures import SIZES, draw_lengths, draw_tokens, seconds_of
+from kit.bench.measures import SIZES, draw_lengths, draw_tokens, random_encoder, seconds_of
+from kit.bench.models import stack_work
 from kit.types import KitError
 
 
@@ -28,6 +30,16 @@ def test_lengths_and_tokens():
     ids, mask = draw_tokens(torch.tensor([2, 3]), 50, seed=0)
     assert mask.tolist() == [[True, True, False], [True, True, True]]
     assert (ids[mask] >= 3).all() and (ids[~mask] == 0).all()
+
+
+def test_the_work_of_a_stack_is_counted_as_torch_counts_it():
+    size = SIZES["tiny"]
+    encoder = random_encoder(size, torch.device("cpu"), 0)
+    encoder.question_tower.set_attn_implementation("eager")  # the counter does not know the CPU's fused attention
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        for length in (7, 30):
+            encoder.question_tower(input_ids=torch.ones(1, length, dtype=torch.long))
+    assert counter.get_total_flops() == pytest.approx(stack_work(size, torch.tensor([7, 30])), rel=0.01)
 
 
 def test_the_plan_multiplies():
@@ -70,15 +82,20 @@ def test_a_tiny_run_tells_all():
         "embedding passages", "embedding tokens", "reader: train step", "reader: read", "reader: score",
         "search: exact, streamed", "search: FAISS Flat",
     }  # fmt: skip
-    assert all(one["value"] > 0 for part in ("measures", "ratios", "plan") for one in told[part])
-    assert len(told["ratios"]) == 4 and "extrapolation" in told["plan_is"] and told["settings"]["corpus"] == 1000
+    assert all(one["value"] > 0 for part in ("measures", "ratios", "shares", "plan") for one in told[part])
+    assert [one["name"] for one in told["ratios"]] == [
+        "embedding", "reader: score", "reader: read", "reader: train step", "search: streamed",
+    ]  # fmt: skip
+    assert [one["name"] for one in told["shares"]] == [one["name"] for one in told["ratios"][:4]]
+    assert all(one["value"] < 1 for one in told["shares"]) and "1 process of 1 thread" in told["machine"]
+    assert "extrapolation" in told["plan_is"] and told["settings"]["corpus"] == 1000
 
 
 def test_the_table_says_what_is_extrapolated(monkeypatch):
     from kit.bench import Bench
 
     one = (Measure("thing", 1234.5, "GB", "how"),)
-    monkeypatch.setattr("kit.bench.run_bench", lambda *_, **__: Bench("a machine", {}, one, one, one))
+    monkeypatch.setattr("kit.bench.run_bench", lambda *_, **__: Bench("a machine", {}, one, one, one, one))
     out = kit("kit bench").out
     assert "extrapolated to 21,015,324 passages (a plan, not a measurement)" in out and "1,234" in out
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from kit.bench.measures import SIZES, Measure, measure_encoder, measure_reader, measure_search
+from kit.bench.measures import SIZES, Measure, measure_search
 from kit.bench.plan import index_sizes, make_plan
-from kit.device import pick_device
+from kit.device import pick_device, thread_count
 from kit.types import KitError
 
 __all__ = ["SIZES", "WIKIPEDIA", "Bench", "Measure", "describe_machine", "index_sizes", "make_plan", "run_bench"]
@@ -26,12 +26,16 @@ WIKIPEDIA = 21_015_324  # passages of psgs_w100: Karpukhin et al. 2020
 
 @dataclass(frozen=True)
 class Bench:
-    """What `run_bench` found: `ratios` above 1 mean that the kit's way is faster than the plain way."""
+    """What `run_bench` measured.
+
+    `ratios` above 1: the kit's way is faster than the plain way in the same run. `shares` are of the matmul peak.
+    """
 
     machine: str
     settings: dict[str, Any]
     measures: tuple[Measure, ...]
     ratios: tuple[Measure, ...]
+    shares: tuple[Measure, ...]
     plan: tuple[Measure, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -52,6 +56,8 @@ def run_bench(
 
     `n_context` passages a question. On a GPU the reader computes in bfloat16 where it can, as it does by default.
     """
+    from kit.bench.models import measure_encoder, measure_reader
+
     if size not in SIZES:
         raise KitError("size", f"one of {', '.join(SIZES)}", repr(size))
     place, sizes = pick_device(device), SIZES[size]
@@ -61,22 +67,20 @@ def run_bench(
     reading = measure_reader(sizes, n_context, place, seed)
     say(f"search of {sizes.vectors:,} vectors")
     searching = measure_search(sizes, seed)
-    measures = {one.name: one for part in (encoding, reading, searching) for one in part}
+    every = [*encoding, *reading, *searching]
+    ratios, shares = (tuple(one for one in every if one.unit == unit) for unit in ("times", "of peak"))
+    measures = {one.name: one for one in every if one.unit not in ("times", "of peak")}
     settings = {"size": size, "n_context": n_context, "corpus": corpus, "seed": seed, **asdict(sizes)}
-    return Bench(
-        describe_machine(place),
-        settings,
-        tuple(one for one in measures.values() if one.unit != "times"),
-        tuple(one for one in measures.values() if one.unit == "times"),
-        tuple(make_plan(measures, corpus, n_context, sizes.d_model)),
-    )
+    plan = tuple(make_plan(measures, corpus, n_context, sizes.d_model))
+    return Bench(describe_machine(place), settings, tuple(measures.values()), ratios, shares, plan)
 
 
 def describe_machine(device: torch.device) -> str:
-    """The processor, its threads, and the GPU where it is used, in one line."""
-    cores = os.cpu_count() or 1
+    """The processes and threads that compute, the processors, and the GPU where it is used, in one line."""
+    cores, processes = thread_count(), int(os.environ.get("WORLD_SIZE", "1"))
     count = torch.get_num_threads()
-    threads = f"{count} {'thread' if count == 1 else 'threads'} on {cores} cores ({platform.machine()})"
+    texts = (f"{processes} process{'' if processes == 1 else 'es'}", f"{count} thread{'' if count == 1 else 's'}")
+    threads = f"{' of '.join(texts)} on {cores} of {os.cpu_count()} processors ({platform.machine()})"
     name = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     busy = f"; busy (load {load:.1f}): times are too long" if load > 1.5 * cores else ""

@@ -1,4 +1,4 @@
-"""Times of an encoder, a reader and a search, each beside the plain way of doing the same. Knows nothing of plans.
+"""Measuring: times in turns, the matmul peak, random models and inputs; a search beside the plain way.
 
 Models have random weights (time does not depend on them) and inputs random tokens of lengths like those of Wikipedia's
 100-word passages.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kit.encoder import DualEncoder
     from kit.reader import FiDReader
 
-ANSWER_TOKENS = 5  # of a short answer, </s> included
+ANSWER_TOKENS = 8  # steps of a short answer, at most
 LENGTHS = (150, 30, 200)  # tokens of question, title and 100 words: mean, standard deviation (a guess), FiD's limit
 
 
@@ -51,7 +51,7 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Measure:
-    """A measured or computed number."""
+    """A measured or computed number. unit "times": a ratio, "of peak": a share of the matmul peak."""
 
     name: str
     value: float
@@ -79,6 +79,16 @@ def seconds_of(*works: Callable[[], object], device: torch.device, least: float 
     while sum(map(sum, times)) < least * len(works):
         times.append([timed(work) for work in works])
     return [statistics.median(column) for column in zip(*times, strict=True)]
+
+
+def matmul(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], object], float]:
+    """The product of two large matrices and its operations: what a model's own reach at best.
+
+    To be timed in turns with the model, so that what else the machine does falls on both.
+    """
+    side = 8192 if device.type == "cuda" else 1024
+    one, other = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return lambda: one @ other, 2.0 * side**3
 
 
 def draw_lengths(count: int, seed: int, *, spread: float | None = None) -> Int[Tensor, " x"]:
@@ -131,84 +141,6 @@ def random_reader(size: Size, device: torch.device, seed: int) -> FiDReader:
         decoder_start_token_id=0,
     )
     return FiDReader(T5ForConditionalGeneration(config)).to(device).eval()
-
-
-def measure_encoder(size: Size, device: torch.device, seed: int) -> list[Measure]:
-    """Passages and tokens a second of an encoder in batches of like length, against batches in any order."""
-    encoder = random_encoder(size, device, seed)
-    lengths = draw_lengths(size.passages, seed)
-    ids, mask = draw_tokens(lengths, size.vocabulary, seed)
-    sorted_rows = lengths.argsort(descending=True)
-
-    def encode(rows: Tensor, *, trimmed: bool) -> None:
-        with torch.inference_mode():
-            for batch in rows.split(16):
-                width = int(lengths[batch].max()) if trimmed else ids.shape[1]
-                encoder.embed(ids[batch, :width].to(device), mask[batch, :width].to(device), side="passage")
-
-    ours, plain = seconds_of(
-        lambda: encode(sorted_rows, trimmed=True),
-        lambda: encode(torch.arange(len(ids)), trimmed=False),
-        device=device,
-        least=size.seconds,
-    )
-    tokens = int(lengths.sum())
-    return [
-        Measure("embedding passages", size.passages / ours, "passages/s", "batches of like length, float32, tokenized"),
-        Measure("embedding tokens", tokens / ours, "tokens/s", f"{tokens / size.passages:.0f} tokens a passage"),
-        Measure("encoder: like lengths together", plain / ours, "times", "all padded to the longest passage"),
-    ]
-
-
-def measure_reader(size: Size, n_context: int, device: torch.device, seed: int) -> list[Measure]:
-    """Seconds of a reader for a question: training, reading, scoring; against padding and generating."""
-    from kit.attention import cross_attention_scores
-
-    reader = random_reader(size, device, seed)
-    ids, mask = draw_tokens(draw_lengths(n_context, seed), size.vocabulary, seed)
-    ids, mask = ids[None].to(device), mask[None].to(device)  # (1, k, t)
-    trained = _training_seconds(reader, ids, mask, size.seconds)
-    precision = "float32"
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        reader, precision = reader.to(torch.bfloat16), "bfloat16"
-
-    def padded() -> None:
-        reader.t5.encoder(input_ids=ids[0], attention_mask=mask[0])
-
-    def said() -> Tensor:
-        return reader.generate(ids, mask, max_new_tokens=ANSWER_TOKENS, min_new_tokens=ANSWER_TOKENS)
-
-    with torch.no_grad():
-        works = lambda: reader.encode(ids, mask), padded, said, lambda: cross_attention_scores(reader, ids, mask)
-        encoded, plain, read, scored = seconds_of(*works, device=device, least=size.seconds)
-    note = f"{n_context} passages, {precision}"
-    return [
-        Measure("reader: train step", trained, "s/question", f"{n_context} passages, forward, backward and AdamW"),
-        Measure("reader: read", read, "s/question", f"{note}, {ANSWER_TOKENS} answer tokens"),
-        Measure("reader: score", scored, "s/question", f"{note}, attention of one decoder step"),
-        Measure("reader: like lengths together", plain / encoded, "times", "all padded to the longest passage"),
-        Measure("reader: score in one step", read / scored, "times", f"scores after {ANSWER_TOKENS} generated tokens"),
-    ]
-
-
-def _training_seconds(reader: FiDReader, ids: Tensor, mask: Tensor, least: float) -> float:
-    """Seconds of a training step with one question; bfloat16 where a GPU computes in it."""
-    labels = torch.randint(3, ids.max().item(), (1, ANSWER_TOKENS))
-    optimizer = torch.optim.AdamW(reader.parameters(), fused=True)
-    mixed = ids.device.type == "cuda"
-
-    def step() -> None:
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=mixed):
-            loss = reader(ids, mask, labels).loss
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-
-    reader.train()
-    try:
-        return seconds_of(step, device=ids.device, least=least)[0]
-    finally:
-        reader.eval()
 
 
 def measure_search(size: Size, seed: int, *, questions: int = 64, k: int = 100) -> list[Measure]:

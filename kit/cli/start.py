@@ -147,6 +147,8 @@ def bench(
     )
     typer.echo("\nagainst the plain way, in this run (above 1: the kit's way is faster)")
     show_table(("ratio", "times", "of what"), [(r.name, f"{r.value:.2f}", r.note) for r in found.ratios])
+    typer.echo("\nof the matmul peak, in this run")
+    show_table(("share", "of peak", "for what"), [(one.name, f"{one.value:.0%}", one.note) for one in found.shares])
     typer.echo(f"\nextrapolated to {corpus:,} passages (a plan, not a measurement)")
     show_table(("plan", "value", "unit", "how"), [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in found.plan])
 
