@@ -93,7 +93,7 @@ def test_jsonl_ids_may_be_numbers_and_titles_missing(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.tsv", "id\ttitle\ttext\n1\ta\tb\n", ":1: wanted the columns id, text, title in this order"),
+        ("p.tsv", "query-id\tcorpus-id\tscore\n1\ta\tb\n", ":1: wanted a header with the columns id, text"),
         ("p.tsv", "id\ttext\ttitle\n1\ta\tb\n2\tc\n3\td\te\n", ":3: wanted three columns"),
         ("p.tsv", "1\ta\tb\tc\n", ":1: wanted three columns"),
         (

@@ -1,12 +1,11 @@
-"""Runs, judgements and topics: what pytrec_eval reads of them, what comes back, what is refused with its line."""
+"""Runs and judgements: what pytrec_eval reads of them, what comes back, what is refused with its line."""
 
 import numpy as np
 import pytest
 import pytrec_eval
 
 from kit.data import read_qrels, read_run, write_qrels, write_run
-from kit.data.trec import read_topics
-from kit.types import KitError, Question, ScoreTable
+from kit.types import KitError, ScoreTable
 
 TABLE = ScoreTable(
     "my run", ["q1", "2"], [["a", "b-7", "c"], ["z", "", ""]], [[0.1, 81.3, -np.inf], [-2.5e-7, np.nan, np.nan]]
@@ -51,11 +50,6 @@ def test_the_order_and_the_rank_column_of_a_run_are_kept_and_passed_over(tmp_pat
     assert table.top(1).passage_ids[0].tolist() == ["high"]
 
 
-def test_topics(tmp_path):
-    (tmp_path / "queries.tsv").write_text("7\twhat is a wing ?\nx\tüber\tall\n", encoding="utf-8")
-    assert read_topics(tmp_path / "queries.tsv") == [Question("7", "what is a wing ?"), Question("x", "über\tall")]
-
-
 @pytest.mark.parametrize(
     ("read", "content", "message"),
     [
@@ -65,11 +59,9 @@ def test_topics(tmp_path):
         (read_run, "q Q0 a 1 nan t\n", ":1: wanted a number as score, given 'nan'"),
         (read_run, "\n", ": wanted a run, given an empty file"),
         (read_qrels, "q 0 a 1\n\nq 0 b\n", ":3: wanted 4 columns question 0 passage grade, given 3"),
-        (read_qrels, "q 0 a 1\nq 0 a 1\n", ":2: wanted each passage of question 'q' once, given 'a'"),
+        (read_qrels, "q 0 a 1\nq 0 a 2\n", ":2: wanted grade 1 of passage 'a', as before, given 2"),
         (read_qrels, "q 0 a 1.5\n", ":1: wanted a whole number as grade, given '1.5'"),
         (read_qrels, "", ": wanted judgements, given an empty file"),
-        (read_topics, "1\tx\n2 y\n", ":2: wanted id, tab, question, given '2 y'"),
-        (read_topics, "1\tx\n1\ty\n", ":2: wanted each question once, given '1'"),
     ],
 )
 def test_errors_name_file_and_line(tmp_path, read, content, message):

@@ -107,7 +107,7 @@ def test_passages_files(tmp_path):
     ]
 
 
-def test_an_empty_file_is_odd_and_a_missing_one_an_error(tmp_path):
-    assert "no examples" in validate(write_lines(tmp_path / "e.jsonl")).warnings
+def test_an_empty_file_and_a_missing_one_are_errors(tmp_path):
+    assert validate(write_lines(tmp_path / "e.jsonl")).errors == [f"{tmp_path / 'e.jsonl'}: wanted examples, given none"]
     with pytest.raises(KitError, match="wanted a file that can be read"):
         validate(tmp_path / "none.jsonl")

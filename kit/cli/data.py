@@ -78,8 +78,7 @@ def download(
 def _fetch_data(name: str, out: Path) -> Iterator[Path]:
     """The files of a data set: passages as they came, questions as .jsonl, counted."""
     from kit.checkpoints.datasets import DATASETS, download_file_of
-    from kit.cli.own_texts import questions_of
-    from kit.data import save_questions
+    from kit.data import load_questions, save_questions
     from kit.types import KitError
 
     for file in DATASETS[name].files:
@@ -88,7 +87,7 @@ def _fetch_data(name: str, out: Path) -> Iterator[Path]:
             yield download_file_of(file, out, say=say)
         elif not made.exists():
             came = download_file_of(file, out, say=say)
-            questions = questions_of(came)
+            questions = load_questions(came)
             if len(questions) != file.records:
                 raise KitError(file.address, f"{file.records:,} questions", f"{len(questions):,} (kept in {came})")
             save_questions(made, questions)
@@ -138,12 +137,12 @@ def prepare(
     Example:
       kit data prepare notes --questions quiz.csv --out mine/passages.tsv
     """
-    from kit.cli.own_texts import documents, questions_of
-    from kit.data import cut_passages, save_passages, save_questions
+    from kit.cli.own_texts import documents
+    from kit.data import cut_passages, load_questions, save_passages, save_questions
     from kit.types import KitError
 
     file_to_write(out, (".tsv", ".jsonl"))
-    asked = {out.parent / f"{path.name.split('.')[0]}.jsonl": questions_of(path) for path in questions or ()}
+    asked = {out.parent / f"{path.name.split('.')[0]}.jsonl": load_questions(path) for path in questions or ()}
     taken = [target for target in asked if target.exists() and any(target.samefile(path) for path in questions or ())]
     if taken or len(asked) < len(questions or ()) or out in asked:
         given = taken[0] if taken else "names that would be one file"

@@ -80,13 +80,30 @@ def file_to_write(path: Path | None, endings: Sequence[str] = (".json", ".jsonl"
     return path
 
 
+def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | str | None]) -> None:
+    """Raises `KitError` if a file to be written is one that is read, or is written twice."""
+    from kit.types import KitError
+
+    read = [Path(path) for path in inputs if path is not None and Path(path).exists()]
+    written: list[Path] = []
+    for path in (path for path in outputs if path is not None):
+        if any(path.exists() and path.samefile(one) for one in read) or any(
+            path.resolve().is_relative_to(one.resolve()) for one in read if one.is_dir()
+        ):
+            raise KitError(str(path), "another file than those that are read", "one of them")
+        if path.resolve() in written:
+            raise KitError(str(path), "a file for each output", "one file twice")
+        written.append(path.resolve())
+
+
 def folder_to_write(path: Path, marks: Collection[str], what: str) -> Path:
     """The folder, which is new, empty, or holds an earlier result (one of the files `marks`)."""
+    from kit.files import contents
     from kit.types import KitError
 
     if path.exists() and not path.is_dir():
         raise KitError(str(path), f"a folder for {what}", "a file")
-    if path.is_dir() and any(path.iterdir()) and not any((path / mark).exists() for mark in marks):
+    if path.is_dir() and contents(path) and not any((path / mark).exists() for mark in marks):
         raise KitError(str(path), f"a new folder, or one with an earlier {what}", "a folder with other files")
     return path
 

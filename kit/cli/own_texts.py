@@ -1,19 +1,14 @@
-"""A user's own texts and questions in the kit's formats: documents to cut into passages, tables to questions."""
+"""A user's own texts: documents to cut into passages."""
 
 from __future__ import annotations
 
-import ast
-import csv
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kit.data import load_questions
 from kit.data.records import read_records, reading
-from kit.types import KitError, Passage, Question
+from kit.types import KitError, Passage
 
 TEXTS = (".txt", ".md", ".jsonl", ".txt.gz", ".jsonl.gz")
-TABLES = (".csv", ".tsv")
 
 
 def documents(paths: Iterable[Path]) -> Iterator[Passage]:
@@ -75,67 +70,3 @@ def _records(path: Path, name: str) -> Iterator[tuple[str, Passage]]:
         if isinstance(given, bool) or not isinstance(given, str | int | None) or given == "":
             raise KitError(where, "an id that is a string or a whole number", repr(given))
         yield where, Passage(f"{name}:{line}" if given is None else str(given), title or "", text)
-
-
-def questions_of(path: Path) -> list[Question]:
-    """The questions of a FiD file (.json, .jsonl) or of a table (.csv, .tsv)."""
-    if not path.name.removesuffix(".gz").endswith(TABLES):
-        return load_questions(path)
-    with reading(path) as stream:
-        try:
-            lines = stream.read().decode("utf-8-sig").splitlines(keepends=True)
-        except UnicodeDecodeError as error:
-            raise KitError(str(path), "text in UTF-8", error) from None
-    return _rows(path, lines)
-
-
-def _rows(path: Path, lines: list[str]) -> list[Question]:
-    """Columns question, answers and id as the first line names them, or question and answers without such a line.
-
-    Tabs part the columns where the first line has one, as in DPR's files, else commas.
-    """
-    rows = csv.reader(lines, delimiter="\t" if lines and "\t" in lines[0] else ",")
-    names = ["question", "answers"]
-    questions: list[Question] = []
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        where = f"{path}:{rows.line_num}"
-        if number == 0 and "question" in (head := [cell.strip().lower() for cell in row]):
-            names = ["answers" if name == "answer" else name for name in head]
-            continue
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) > len(names):
-            raise KitError(where, f"{len(names)} columns ({', '.join(names)})", f"{len(row)} (quotes around commas?)")
-        cells = dict(zip(names, row, strict=False))
-        text, name = cells.get("question", "").strip(), cells.get("id", "").strip() or str(len(questions))
-        if not text:
-            raise KitError(where, "a question", "an empty cell")
-        if name in seen:
-            raise KitError(where, f"an id other than that of the question on line {seen[name]}", repr(name))
-        seen[name] = rows.line_num
-        questions.append(Question(name, text, _answers(where, cells.get("answers", ""))))
-    if not questions:
-        raise KitError(str(path), "questions", "none")
-    return questions
-
-
-def _answers(where: str, cell: str) -> tuple[str, ...]:
-    """Answers of a cell: a list as JSON or Python write it, or answers parted by `|`.
-
-    >>> _answers("", '["NYC", "New York"]'), _answers("", "NYC | New York"), _answers("", "")
-    (('NYC', 'New York'), ('NYC', 'New York'), ())
-    """
-    cell = cell.strip()
-    if not cell.startswith("["):
-        return tuple(answer.strip() for answer in cell.split("|") if answer.strip())
-    try:
-        found = json.loads(cell)
-    except ValueError:
-        try:
-            found = ast.literal_eval(cell)
-        except (ValueError, SyntaxError):
-            found = None
-    if not isinstance(found, list) or not all(isinstance(answer, str) for answer in found):
-        raise KitError(where, "answers parted by |, or a list of strings", f"{cell!r:.60}")
-    return tuple(found)

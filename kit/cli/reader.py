@@ -82,8 +82,9 @@ def train(
     from kit.data import load_examples
 
     folder_to_write(out, ("kit_reader.json",), "reader")
-    questions, corpus, table = load_examples(examples)
-    measured = None if dev is None else load_examples(dev)
+    refuse_overwriting((out,), (examples, dev))
+    questions, corpus, table = _examples(examples)
+    measured = None if dev is None else _examples(dev)
     from kit.train import READER_TRAINING, train_reader
 
     config = READER_TRAINING[named("--scale", scale, READER_TRAINING)]
@@ -146,7 +147,8 @@ def evaluate(
     counts: list[int | None] = [*(n_context or [None])]
     if len(counts) > 1 and (predictions or scores):
         raise KitError("--n-context", "one number where predictions or scores are written", f"{len(counts)} numbers")
-    questions, corpus, table = load_examples(examples)
+    refuse_overwriting((predictions, scores), (examples, model))
+    questions, corpus, table = _examples(examples)
     from kit.attention import AGGREGATIONS
 
     named("--aggregation", aggregation, AGGREGATIONS)

@@ -26,6 +26,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     from typer.main import get_command
 
     _prepare()
+    warnings.showwarning = _show_warning
     try:
         code = get_command(app).main(args=list(arguments), prog_name="kit", standalone_mode=False)
         if code == INTERRUPTED:  # typer makes one of a KeyboardInterrupt
@@ -52,6 +53,14 @@ def _prepare() -> None:
         os.environ.setdefault("TQDM_MININTERVAL", "30")
     if hasattr(signal, "SIGTERM") and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(ENDED))
+
+
+def _show_warning(message: Any, category: type, *place: Any, **more: Any) -> None:
+    """Show what is strange in a file as one line; another library's warning as Python does."""
+    if category.__name__ == "DataWarning":
+        print(f"kit: warning: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, *place[:2]), end="", file=sys.stderr)
 
 
 def _mistake(error: Exception) -> str | None:

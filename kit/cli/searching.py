@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit.cli.options import Device, Dtype, Seed, Tokenizer, file_to_write, own_device, show_table
+from kit.cli.options import Device, Dtype, Seed, Tokenizer, file_to_write, own_device, refuse_overwriting, say, show_table
 from kit.cli.retriever import Family, PassageModel, app, load_encoder
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ KS = (1, 5, 20, 100)
 @app.command()
 def search(
     questions: Annotated[
-        Path, typer.Argument(help="questions: .json, .jsonl (FiD's), or .tsv (id, question), .gz too")
+        Path, typer.Argument(help="questions: .json, .jsonl, or a table .tsv, .csv, .txt (.gz too)")
     ],
     index: Annotated[
         Path | None, typer.Option(help="folder of an index, or of vectors (exact, shard by shard); needs --model")
@@ -53,6 +53,7 @@ def search(
     """
     place = _corpus_file(index, model, passages, bm25, out, bool(nprobe or ef_search))
     file_to_write(out)
+    refuse_overwriting((out, run), (questions, index, passages, bm25, qrels))
     asked = _questions(questions)
     judgements = None if qrels is None else _judgements(qrels)
     corpus = None if place is None else _passages(place)
@@ -67,8 +68,10 @@ def search(
         table = _dense(encoder, index, asked, k, options)
     _write(table, asked, corpus, out, run)
     typer.echo(f"{len(asked):,} questions, {int(table.mask.sum()):,} passages found")
+    if not table.mask.any():
+        say("kit: warning: nothing was found for any question (another language, or other words?)")
     rows = [] if corpus is None else _recall(table, [one for one in asked if one.answers], corpus, regex, seed)
-    rows += [] if judgements is None else _judged(table, judgements, seed)
+    rows += [] if judgements is None else _judged(table, judgements, corpus, seed)
     if rows:
         show_table(("measure", "mean [95% interval]"), rows)
 
@@ -107,13 +110,8 @@ def _write(table: ScoreTable, asked: Sequence[Question], corpus: Any, out: Path 
 
 def _questions(path: Path) -> list[Question]:
     from kit.data import load_questions
-    from kit.data.trec import read_topics
-    from kit.types import KitError
 
-    found = read_topics(path) if path.name.removesuffix(".gz").endswith(".tsv") else load_questions(path)
-    if not found:
-        raise KitError(str(path), "questions", "none")
-    return found
+    return load_questions(path)
 
 
 def _judgements(path: Path) -> dict[str, dict[str, int]]:
@@ -133,7 +131,10 @@ def _dense(encoder: Any, folder: Path, asked: Sequence[Question], k: int, option
         if options:
             raise KitError("--nprobe, --ef-search", "an index", f"vectors, which are searched exactly ({folder})")
         return DenseRetriever(encoder, read_vectors(folder)).retrieve(asked, k, device=str(encoder.device))
-    return DenseRetriever(encoder, VectorIndex.load(folder)).retrieve(asked, k, **options)
+    index = VectorIndex.load(folder)
+    if index.cells and "nprobe" not in options:
+        say(f"looks into {index.cells_searched} of {index.cells} cells (--nprobe for more)")
+    return DenseRetriever(encoder, index).retrieve(asked, k, **options)
 
 
 def _recall(table: ScoreTable, asked: Sequence[Question], corpus: Any, regex: bool, seed: int) -> list[tuple[str, str]]:
@@ -146,13 +147,21 @@ def _recall(table: ScoreTable, asked: Sequence[Question], corpus: Any, regex: bo
     return [(f"answer recall@{k}", str(bootstrap_interval(ranks <= k, seed=seed))) for k in ks]
 
 
-def _judged(table: ScoreTable, judgements: Any, seed: int) -> list[tuple[str, str]]:
+def _judged(table: ScoreTable, judgements: Any, corpus: Any, seed: int) -> list[tuple[str, str]]:
     from kit.metrics import average_precision, bootstrap_interval, judged, ndcg, recall, reciprocal_rank
     from kit.types import KitError
 
     known = judged(table, judgements)
     if not len(known):
         raise KitError("--qrels", "judgements of these questions", "none of them")
+    ids = {passage for question in known.question_ids.tolist() for passage in judgements[question]}
+    there = {name for name in ids if name in (corpus if corpus is not None else set(table.passage_ids.ravel().tolist()))}
+    place = "in the corpus" if corpus is not None else "among those found"
+    typer.echo(
+        f"judged {len(known):,} of {len(table):,} questions, {len(there):,} of {len(ids):,} judged passages {place}"
+    )
+    if not there:
+        raise KitError("--qrels", f"judged passages {place}", f"none of {len(ids):,} (ids of another corpus?)")
     width = table.values.shape[1]
     values = {
         "MRR@10": reciprocal_rank(known, judgements, 10),

@@ -16,12 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from kit.data.records import file_format, parse_line, reading, writing, writing_records
+from kit.arguments import instance_of, whole_number
+from kit.data.records import LONGEST_LINE, file_format, parse_line, reading, warn, writing, writing_records
 from kit.types import KitError, Passage
 
 FORMATS = (".tsv", ".jsonl")
+COUNTS = {2: "two", 3: "three", 4: "four"}
+JSON_IDS, JSON_TEXTS = ("id", "_id", "docid", "pid", "passage_id"), ("text", "contents", "passage")
 _FIELD = rb'("[^"]*+(?:""[^"]*+)*+"|[^"\t\r\n][^\t\r\n]*+|)'
-_ROW = re.compile(_FIELD + rb"\t" + _FIELD + rb"\t" + _FIELD + rb"(?:(?:\r?\n)++|\Z)")
+_ROWS = {count: re.compile(rb"\t".join([_FIELD] * count) + rb"(?:(?:\r?\n)++|\Z)") for count in range(1, 9)}
+HEADER = {
+    "id": {"id", "_id", "pid", "docid", "doc_id", "did", "passage_id", "psg_id", "document_id"},
+    "text": {"text", "passage", "contents", "content", "body", "passage_text", "document"},
+    "title": {"title", "titles", "heading"},
+}
+_COLUMN_OF = {word: column for column, words in HEADER.items() for word in words}
+_OTHER_TABLES = {"query-id", "corpus-id", "qid", "query", "question", "score", "answers", "answer", "url"}
 _LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
 
 
@@ -86,8 +96,12 @@ class FileCorpus(Corpus):
     def __init__(self, path: str | Path) -> None:
         self.path, self._format = Path(path), file_format(path, FORMATS)
         self._data = _mapped(self.path)
-        rows = _tsv_rows if self._format == ".tsv" else _json_rows
-        self._offsets, self._ids = _index(rows(self.path, self._data))
+        self._columns, begin = _columns(self.path, self._data) if self._format == ".tsv" else (("id",), 0)
+        if self._format == ".tsv":
+            rows = _tsv_rows(self.path, self._data, self._columns, begin)
+        else:
+            rows = _json_rows(self.path, self._data)
+        self._offsets, self._ids = _index(rows)
         if not len(self._ids):
             raise KitError(str(path), "passages", "none")
         self._order = np.argsort(self._ids, kind="stable")
@@ -109,8 +123,9 @@ class FileCorpus(Corpus):
         start = int(self._offsets[position])
         try:
             if self._format == ".tsv":
-                passage_id, text, title = map(_unquoted, _ROW.match(self._data, start).groups())  # type: ignore[union-attr]
-                return Passage(passage_id, title, text)
+                row = _ROWS[len(self._columns)].match(self._data, start).groups()  # type: ignore[union-attr]
+                cells = dict(zip(self._columns, map(_unquoted, row), strict=True))
+                return Passage(cells["id"], cells.get("title", ""), cells["text"])
             return _passage(parse_line(_LINE.match(self._data, start).group()))  # type: ignore[union-attr]
         except UnicodeDecodeError as error:
             raise KitError(self._where(position), "text in UTF-8", error) from None
@@ -141,13 +156,14 @@ class FileCorpus(Corpus):
 def load_passages(path: str | Path) -> Corpus:
     """The passages of a file, in its order: `.tsv` or `.jsonl`, either with `.gz`.
 
-    TSV is the dialect of psgs_w100: columns id, text, title in this order, a header or none, and csv quoting (a field
-    that holds a quote, tab or line end stands in quotes, a quote inside is doubled). JSON Lines has `id`, `text` and,
-    where there is one, `title`. An uncompressed file is mapped, not read: unpack what is larger than memory.
+    TSV has columns id, text, title (psgs_w100) or id, text (MS MARCO's collection), or those that a header names, in
+    any order and case; with csv quoting (a field that holds a quote, tab or line end stands in quotes, a quote inside
+    is doubled). JSON Lines has `id` (BEIR: `_id`), `text` (pyserini: `contents`) and, if there is one, `title`. An
+    uncompressed file is mapped, not read: unpack what is larger than memory.
     Broken rows and repeated ids are `KitError`s that name file and line; broken UTF-8 is found when the row is read.
     Source: FiD, src/util.py (columns); Karpukhin et al. 2020, section 4.1 (psgs_w100).
     """
-    return FileCorpus(path)
+    return FileCorpus(instance_of("load_passages", path, str | Path, "a path"))
 
 
 def save_passages(path: str | Path, passages: Iterable[Passage] | Mapping[str, Passage]) -> None:
@@ -176,8 +192,7 @@ def cut_passages(documents: Iterable[Passage], words: int = 100) -> Iterator[Pas
     >>> [(p.id, p.text) for p in cut_passages([Passage("7", "Nile", "The Nile  flows to the sea.")], words=4)]
     [('7-0', 'The Nile flows to'), ('7-1', 'the sea.')]
     """
-    if words < 1:
-        raise KitError("cut_passages", "words of at least 1", words)
+    words = whole_number("cut_passages", "words", words)
     for document in documents:
         tokens = document.text.split()
         for number, start in enumerate(range(0, len(tokens), words)):
@@ -205,30 +220,51 @@ def _index(rows: Iterator[tuple[int, bytes]]) -> tuple[np.ndarray, np.ndarray]:
     return np.frombuffer(offsets, dtype=np.int64), np.concatenate(done)
 
 
-def _tsv_rows(path: Path, data: mmap.mmap | bytes) -> Iterator[tuple[int, bytes]]:
-    """(offset, id) of each row; the header is passed over."""
-    end = 3 if data[:3] == b"\xef\xbb\xbf" else 0
-    header = _ROW.match(data, end)
-    names = [_unquoted(name) for name in header.groups()] if header else []
-    if header and (names[0] == "id" or set(names) == {"id", "text", "title"}):
-        if names != ["id", "text", "title"]:
-            raise KitError(f"{path}:1", "the columns id, text, title in this order", _shown(header[0]))
-        end = header.end()
-    while row := _ROW.match(data, end):
-        passage_id = _unquoted(row[1]).encode()
-        if not passage_id:
-            raise KitError(_place(path, data, end), "an id", _shown(row[0]))
+def _columns(path: Path, data: mmap.mmap | bytes) -> tuple[tuple[str, ...], int]:
+    """The columns of a TSV file, and where its first passage begins: behind the header, if there is one."""
+    begin = 3 if data[:3] == b"\xef\xbb\xbf" else 0
+    line = _LINE.match(data, begin)[0][: 1 << 16]  # type: ignore[index]
+    head = [cell.decode(errors="replace").strip('" ').lower() for cell in line.rstrip(b"\r\n").split(b"\t")]
+    words = {*_COLUMN_OF, *_OTHER_TABLES}
+    if all(re.fullmatch(r"[\w.-]{1,24}", word) or not word for word in head) and (
+        head[0] in words or sum(word in words for word in head) > 1
+    ):
+        names = tuple(_COLUMN_OF.get(word, f"column {number}") for number, word in enumerate(head, start=1))
+        if names.count("id") != 1 or names.count("text") != 1 or len(names) > max(_ROWS):
+            raise KitError(f"{path}:1", "a header with the columns id, text and, if there is one, title", _shown(line))
+        return names, begin + len(_LINE.match(data, begin)[0])  # type: ignore[index]
+    two = not _ROWS[3].match(data, begin) and _ROWS[2].match(data, begin)
+    return (("id", "text") if two else ("id", "text", "title")), begin
+
+
+def _tsv_rows(path: Path, data: mmap.mmap | bytes, columns: tuple[str, ...], end: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, id) of each row from `end` on."""
+    pattern, place = _ROWS[len(columns)], columns.index("id") + 1
+    split: list[int] = []
+    while row := pattern.match(data, end):
+        passage_id = _unquoted(row[place]).encode()
+        if not passage_id or row.end() - end > LONGEST_LINE:
+            wanted = f"rows of at most {LONGEST_LINE:,} bytes" if passage_id else "an id"
+            raise KitError(_place(path, data, end), wanted, _shown(row[0][:200]))
+        if any(cell[:1] == b'"' and (b"\n" in cell or b"\t" in cell) for cell in row.groups()):
+            split.append(end)
         yield end, passage_id
         end = row.end()
     if end < len(data):
-        wanted = (
-            "three columns id, text, title; quotes at both ends of a field that begins with one, those inside doubled"
-        )
-        raise KitError(_place(path, data, end), wanted, _shown(data[end : end + 200].split(b"\n")[0]))
+        line = data[end : end + 200].split(b"\n")[0]
+        names = f"{COUNTS.get(len(columns), len(columns))} columns {', '.join(columns)}"
+        wanted = f"{names}; quotes at both ends of a field that begins with one"
+        spare = " (a tab at the end of the line?)" if line.rstrip(b"\r").endswith(b"\t") else ""
+        raise KitError(_place(path, data, end), f"{wanted}, those inside doubled", f"{_shown(line)}{spare}")
+    if split:
+        what = "passage with a tab or line end in its text (a quote that is never closed?)"
+        warn(_place(path, data, split[0]), what, len(split))
 
 
 def _json_rows(path: Path, data: mmap.mmap | bytes) -> Iterator[tuple[int, bytes]]:
     for number, line in enumerate(_LINE.finditer(data), start=1):
+        if len(line[0]) > LONGEST_LINE:
+            raise KitError(f"{path}:{number}", f"lines of at most {LONGEST_LINE:,} bytes", f"{len(line[0]):,}")
         if line[0].strip():
             try:
                 yield line.start(), _passage(parse_line(line[0])).id.encode()
@@ -239,13 +275,13 @@ def _json_rows(path: Path, data: mmap.mmap | bytes) -> Iterator[tuple[int, bytes
 def _passage(record: object) -> Passage:
     if not isinstance(record, dict):
         raise KitError("line", "a JSON object", f"{record!r:.60}")
-    missing = [key for key in ("id", "text") if record.get(key) is None]
-    if missing:
-        raise KitError("line", f"a passage with {missing[0]!r}", f"the keys {sorted(record)}")
-    passage_id, title = record["id"], record.get("title")
-    return Passage(
-        str(passage_id) if type(passage_id) is int else passage_id, "" if title is None else title, record["text"]
-    )
+    keys = {}
+    for column, names in (("id", JSON_IDS), ("text", JSON_TEXTS)):
+        keys[column] = next((name for name in names if record.get(name) is not None), None)
+        if keys[column] is None:
+            raise KitError("line", f"a passage with {column!r}", f"the keys {sorted(record)}")
+    passage_id, title, text = record[keys["id"]], record.get("title"), record[keys["text"]]
+    return Passage(str(passage_id) if type(passage_id) is int else passage_id, "" if title is None else title, text)
 
 
 def _unquoted(field: bytes) -> str:

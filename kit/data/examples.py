@@ -1,7 +1,8 @@
-"""Examples and questions on disk: the FiD format, a JSON list or JSON Lines, with or without gzip.
+"""Examples and questions on disk: the FiD format and its kin, a JSON list or JSON Lines, with or without gzip.
 
 One record is `{"id"?, "question", "answers", "target"?, "ctxs"?: [{"id"?, "title", "text", "score"?}]}`; other keys are
-passed over. What is missing stays missing: a passage without `score` gets NaN. Passages alone are in `kit.data.corpus`.
+passed over. What is missing stays missing: a passage without `score` gets NaN. Atlas's `passages`, SQuAD's paragraphs
+and DPR's `positive_ctxs` and negatives (without scores: theirs are of other scales) are read too.
 Source: Izacard & Grave 2021, data format of the released FiD code.
 """
 
@@ -15,9 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kit.arguments import instance_of
 from kit.data.corpus import Corpus
-from kit.data.records import Complain, read_records, writing_records
-from kit.types import KitError, Passage, Question, ScoreTable
+from kit.data.records import Complain, read_records, warn, writing_records
+from kit.data.spreadsheets import ENDINGS, read_question_table
+from kit.types import KitError, Passage, Question, ScoreTable, is_blank
 
 
 class Example(NamedTuple):
@@ -31,14 +34,21 @@ class Example(NamedTuple):
 def load_questions(path: str | Path) -> list[Question]:
     """The questions of a file, in its order; passages in it are passed over, and answers may be missing.
 
-    Answers stand in `answers` (a list) or `answer` (a string or a list). A question without id has its position as
-    FiD gives it: "0", "1" ... A broken record and an id given twice are `KitError`s that name file and line.
+    JSON and JSON Lines (FiD, DPR, Atlas, BEIR's queries, SQuAD), or a table: `.tsv`, `.csv`, `.txt` (MS MARCO's and
+    pyserini's topics, DPR's qa files, spreadsheets; see `kit.data.spreadsheets`). A question without id has its
+    position as FiD gives it: "0", "1" ... Raises `KitError`, with file and line, for a broken record, an id given
+    twice, and a file without questions.
     """
+    name = str(instance_of("load_questions", path, str | Path, "a path")).removesuffix(".gz")
+    if name.endswith(ENDINGS):
+        return read_question_table(path)
     questions: list[Question] = []
     lines: dict[str, int] = {}
     for line, _, question in _questions(path, None):
         _refuse_repeated(path, line, question, lines)
         questions.append(question)
+    if not questions:
+        raise KitError(str(path), "questions", "none")
     return questions
 
 
@@ -78,6 +88,8 @@ def load_examples(path: str | Path, name: str = "retriever") -> tuple[list[Quest
                 raise KitError(f"{path}:{line}", wanted, f"{passage.text!r:.60}")
         questions.append(question)
         rows[question.id] = [(passage.id, score) for passage, score in zip(found, scores, strict=True)]
+    if not questions:
+        raise KitError(str(path), "examples", "none")
     return questions, Corpus(passages.values()), ScoreTable.from_rows(name, rows)
 
 
@@ -136,13 +148,18 @@ def _context_record(passage: Passage, score: float) -> dict[str, Any]:
 
 
 def _questions(path: str | Path, on_error: Complain | None) -> Iterator[tuple[int, dict[str, Any], Question]]:
-    for position, (line, record) in enumerate(read_records(path, on_error)):
+    records = ((line, one) for line, record in read_records(path, on_error) for one in _squad_records(record))
+    blank = []
+    for position, (line, record) in enumerate(records):
         try:
             question = _question(record, position)
         except KitError as error:
             _complain(on_error, path, line, error)
             continue
+        blank += [line] * sum(map(is_blank, _answers(record)))
         yield line, record, question
+    if blank:
+        warn(f"{path}:{blank[0]}", "blank answer (it is passed over)", len(blank))
 
 
 def _refuse_repeated(path: str | Path, line: int, question: Question, lines: dict[str, int]) -> None:
@@ -160,51 +177,91 @@ def _complain(on_error: Complain | None, path: str | Path, line: int, error: Kit
 
 
 def _question(record: dict[str, Any], position: int) -> Question:
-    text = record.get("question")
+    text = next((record[key] for key in ("question", "query") if key in record), None)
+    if text is None and not {"title", "contents", "question", "query"} & record.keys():
+        text = record.get("text")  # BEIR's queries
     if not isinstance(text, str):
-        given = repr(text) if "question" in record else f"the keys {sorted(record)}"
+        given = repr(text) if {"question", "query"} & record.keys() else f"the keys {sorted(record)}"
         raise KitError("", "a string in 'question'", given)
-    question_id = str(position) if record.get("id") is None else _identifier(record["id"])
+    name = next((record[key] for key in ("id", "_id", "qid", "question_id") if record.get(key) is not None), None)
+    question_id = str(position) if name is None else _identifier(name)
     return Question(question_id, text, _answers(record), record.get("target"))
 
 
 def _answers(record: dict[str, Any]) -> tuple[str, ...]:
-    if record.get("answers") is not None:
-        answers = record["answers"]
-    else:
-        answers = record.get("answer")
-        answers = [answers] if isinstance(answers, str) else answers
-    if answers is None:
-        return ()
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-        raise KitError("", "a list of strings in 'answers'", f"{answers!r:.60}")
-    return tuple(answers)
+    """Answers as FiD has them (a list), or one string, lists of aliases, SQuAD's objects with a `text`."""
+    value = next((record[key] for key in ("answers", "answer") if record.get(key) is not None), [])
+    flat: list[Any] = []
+    for one in [value] if isinstance(value, str | dict) else value if isinstance(value, list) else [value]:
+        flat += one if isinstance(one, list) else [one]
+    flat = [one.get("text") if isinstance(one, dict) else one for one in flat]
+    if not all(isinstance(answer, str) for answer in flat):
+        raise KitError("", "a list of strings in 'answers'", f"{value!r:.60}")
+    return tuple(flat)
+
+
+CONTEXTS = ("ctxs", "passages", "contexts")  # FiD, Atlas
+DPR_CONTEXTS = ("positive_ctxs", "hard_negative_ctxs", "negative_ctxs")
+UNKNOWN_CONTEXTS = {"documents", "docs", "retrieved", "retrieved_docs", "evidence", "paragraphs", "context", "hits"}
 
 
 def _contexts(record: dict[str, Any]) -> tuple[list[Passage], list[float]]:
-    contexts = record.get("ctxs") or []
-    if not isinstance(contexts, list) or not all(isinstance(context, dict) for context in contexts):
-        raise KitError("", "a list of passages in 'ctxs'", f"{contexts!r:.60}")
-    passages, scores, seen = [], [], {}
-    for number, context in enumerate(contexts, start=1):
-        passage = _passage(number, context)
-        if seen.setdefault(passage.id, number) != number:
-            raise KitError("", "each passage once", f"{passage.id!r} as ctxs {seen[passage.id]} and {number}")
-        passages.append(passage)
-        scores.append(_score(number, context.get("score")))
+    keys = [key for key in (*CONTEXTS, *DPR_CONTEXTS) if record.get(key) is not None]
+    strange = sorted(UNKNOWN_CONTEXTS & record.keys())
+    if not keys and strange:
+        raise KitError("", f"passages in {', '.join((*CONTEXTS, *DPR_CONTEXTS))}", f"the key {strange[0]!r}")
+    if len(keys) > 1 and not set(keys) <= {*DPR_CONTEXTS}:
+        raise KitError("", "passages under one key", " and ".join(keys))
+    passages, scores, numbers = [], [], {}
+    for key in keys:
+        contexts = record[key]
+        if not isinstance(contexts, list) or not all(isinstance(context, dict | str) for context in contexts):
+            raise KitError("", f"a list of passages in {key!r}", f"{contexts!r:.60}")
+        for number, context in enumerate(contexts, start=1):
+            passage = _passage(number, {"text": context} if isinstance(context, str) else context)
+            if passage.id in numbers:
+                if key in DPR_CONTEXTS:
+                    continue  # a negative that is a positive too
+                raise KitError("", "each passage once", f"{passage.id!r} as {key} {numbers[passage.id]} and {number}")
+            numbers[passage.id] = number
+            passages.append(passage)
+            scores.append(float("nan") if key in DPR_CONTEXTS else _score(number, _context_score(context)))
     return passages, scores
 
 
+def _context_score(context: Any) -> object:
+    return context.get("score") if isinstance(context, dict) else None
+
+
+def _squad_records(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The questions of a SQuAD file, each with its paragraph; another record as it is."""
+    articles = record.get("data")
+    if "question" in record or not isinstance(articles, list):
+        yield record
+        return
+    for article in articles:
+        title = article.get("title") if isinstance(article, dict) else None
+        paragraphs = article.get("paragraphs") if isinstance(article, dict) else None
+        for paragraph in paragraphs if isinstance(paragraphs, list) else []:
+            text, questions = paragraph.get("context"), paragraph.get("qas")
+            for question in questions if isinstance(questions, list) else []:
+                kept = {key: question.get(key) for key in ("id", "question", "answers")}
+                yield kept | {"ctxs": [{"title": str(title or "").replace("_", " "), "text": text}]}
+
+
 def _passage(number: int, context: dict[str, Any]) -> Passage:
-    title, text = context.get("title"), context.get("text")
+    title = context.get("title")
+    text = next((context[key] for key in ("text", "contents", "passage_text") if context.get(key) is not None), None)
     title = "" if title is None else title
     if not isinstance(text, str) or not isinstance(title, str):
         key, value = ("title", title) if isinstance(text, str) else ("text", text)
         raise KitError("", f"a string in {key!r} of ctxs {number}", f"{value!r:.60}")
-    if context.get("id") is None:
+    names = ("id", "passage_id", "psg_id", "_id", "docid", "pid")
+    name = next((context[key] for key in names if context.get(key) is not None), None)
+    if name is None:
         digest = hashlib.sha256(f"{title}\0{text}".encode()).hexdigest()
         return Passage(f"text-{digest[:16]}", title, text)
-    return Passage(_identifier(context["id"]), title, text)
+    return Passage(_identifier(name), title, text)
 
 
 def _identifier(value: object) -> str:

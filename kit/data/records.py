@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
+import re
+import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -18,6 +21,8 @@ from kit.files import written_aside
 from kit.types import KitError
 
 Complain = Callable[[KitError], None]
+LONGEST_LINE = 1 << 24  # bytes; a record of a hundred passages takes some 100 kB
+MOST_UNPACKED = 300  # times the size of a gzip file; text takes 3 to 5 times
 PIECE = 1 << 20  # characters read at a time from a JSON list
 
 
@@ -34,15 +39,54 @@ def file_format(path: str | Path, wanted: Collection[str]) -> str:
     return ending
 
 
+class DataWarning(UserWarning):
+    """Something strange in a file that is read all the same: where first, what, and how often."""
+
+    def __init__(self, where: str, what: str, count: int = 1) -> None:
+        self.where, self.what, self.count = where, what, count
+        super().__init__(f"{where}: {what}" + (f" ({count:,} times in the file)" if count > 1 else ""))
+
+
+def warn(where: str, what: str, count: int = 1) -> None:
+    """A warning about a file that is read all the same."""
+    warnings.warn(DataWarning(where, what, count), stacklevel=3)
+
+
+class _Bounded(io.RawIOBase):
+    """What a gzip file unpacks to, up to a bound: a file made to fill a disk or memory is an error."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self.stream = path, gzip.open(path, "rb")  # noqa: SIM115 (closed by close)
+        self.rest = MOST_UNPACKED * Path(path).stat().st_size + (1 << 20)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.stream.read1(len(buffer))
+        self.rest -= len(data)
+        if self.rest < 0:
+            raise KitError(
+                str(self.path), f"a gzip file that unpacks to {MOST_UNPACKED} times its size at most", "more"
+            )
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
+
+
 @contextmanager
 def reading(path: str | Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked where its name ends in `.gz`; a missing or broken file is a `KitError`."""
     try:
-        with gzip.open(path, "rb") if str(path).endswith(".gz") else open(path, "rb") as stream:
-            yield stream
+        gzipped = str(path).endswith(".gz")
+        with io.BufferedReader(_Bounded(path), 1 << 16) if gzipped else open(path, "rb") as stream:
+            yield stream  # type: ignore[misc]
     except OSError as error:
         if isinstance(error, gzip.BadGzipFile):
-            raise KitError(str(path), "a gzip file", "one that does not unpack") from None
+            raise KitError(str(path), "a gzip file", "one that is not packed, or does not unpack") from None
         raise KitError(str(path), "a file that can be read", error.strerror or error) from None
     except (EOFError, zlib.error) as error:
         raise KitError(str(path), "a whole gzip file", error) from None
@@ -90,8 +134,16 @@ def read_records(path: str | Path, on_error: Complain | None = None) -> Iterator
     complain = on_error or _raise
     file_format(path, (".json", ".jsonl"))
     with reading(path) as stream:
-        begins_list = stream.peek(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["  # type: ignore[attr-defined]
-        items = _list_items(path, stream) if begins_list else _line_items(path, stream, complain)
+        head = stream.peek(4096)  # type: ignore[attr-defined]
+        if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise KitError(str(path), "text in UTF-8", "UTF-16 (save it as UTF-8)")
+        head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if head[:1] == b"[":
+            items = _list_items(path, stream)
+        elif re.match(rb'\{(?:[ \t\r]*(?:\n|$)|\s*"(?:version|data)")', head):  # over many lines, or SQuAD's
+            items = _one_object(path, stream)
+        else:
+            items = _line_items(path, stream, complain)
         try:
             for line, item in items:
                 if isinstance(item, dict):
@@ -115,8 +167,35 @@ def _raise(error: KitError) -> NoReturn:
     raise error
 
 
+def _one_object(path: str | Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    """The one object of a file that is written over many lines."""
+    try:
+        text = stream.read(1 << 30).decode("utf-8-sig").lstrip()
+        value, end = json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        raise _Broken(KitError(f"{path}:{error.lineno}", "a JSON object, or one a line", error.msg)) from None
+    except RecursionError as error:
+        raise _Broken(KitError(str(path), "a JSON object", error)) from None
+    if text[end:].strip():
+        line = text.count("\n", 0, end) + 2
+        wanted = "one JSON list of objects, or one object a line"
+        raise _Broken(KitError(f"{path}:{line}", wanted, "several objects, each over many lines"))
+    yield 1, value
+
+
+def lines_of(path: str | Path, stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """(number, line) of a file, from 1; a line of more than `LONGEST_LINE` bytes is a `KitError`."""
+    for number in itertools.count(1):
+        line = stream.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE:
+            raise KitError(f"{path}:{number}", f"lines of at most {LONGEST_LINE:,} bytes", "a longer one")
+        if not line:
+            return
+        yield number, line
+
+
 def _line_items(path: str | Path, stream: IO[bytes], complain: Complain) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(stream, start=1):
+    for number, line in lines_of(path, stream):
         if not line.strip():
             continue
         try:
@@ -199,7 +278,12 @@ class _Window:
         while True:
             try:
                 value, end = json.JSONDecoder().raw_decode(self.buffer, self.position)
+            except RecursionError as error:
+                raise _Broken(KitError(f"{self.path}:{self.line}", "a JSON list of objects", error)) from None
             except json.JSONDecodeError as error:
+                if len(self.buffer) - self.position > LONGEST_LINE:
+                    wanted, given = f"objects of at most {LONGEST_LINE:,} characters", "a longer one, or a broken one"
+                    raise _Broken(KitError(f"{self.path}:{self.line}", wanted, given)) from None
                 cut = error.pos >= len(self.buffer) - 16 or error.msg.startswith("Unterminated string")
                 if cut and self.fill():
                     continue

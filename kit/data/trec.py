@@ -1,31 +1,41 @@
-"""TREC's files: runs (ranked passages with scores) as score tables, qrels (judgements), and topics (questions)."""
+"""Runs (ranked passages with scores) as score tables and judgements: the formats of TREC, MS MARCO and BEIR."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from kit.data.records import reading, writing
-from kit.types import KitError, Question, ScoreTable
+from kit.data.records import lines_of, reading, warn, writing
+from kit.types import KitError, ScoreTable
+
+HEADER_WORDS = {"query-id", "corpus-id", "query_id", "corpus_id", "qid", "docid", "pid", "passage_id", "topic"}
 
 
 def read_run(path: str | Path, name: str | None = None) -> ScoreTable:
     """The run as a table (q, k), questions and passages in the file's order, called `name` or else the run's own tag.
 
-    A line is `question Q0 passage rank score tag`; the rank is not read, as in trec_eval: the score ranks. A broken
-    line and a passage given twice for a question are `KitError`s that name file and line. `.gz` is unpacked.
+    A line is `question Q0 passage rank score tag` (TREC's format; the rank is not read, as in trec_eval: the score
+    ranks) or `question passage rank` (MS MARCO's format; the score is 1 / rank). pyserini writes both. A broken line
+    and a passage given twice for a question are `KitError`s that name file and line. `.gz` is unpacked.
     """
     rows: dict[str, dict[str, float]] = {}
     tag = ""
-    for where, columns in _columns(path, ("question", "Q0", "passage", "rank", "score", "tag")):
-        question_id, _, passage_id, _, score, tag = columns
+    for where, columns in _columns(path, {6: "question Q0 passage rank score tag", 3: "question passage rank"}):
+        if len(columns) == 6:
+            question_id, _, passage_id, _, score, tag = columns
+            value = _number(where, score)
+        else:
+            question_id, passage_id, rank = columns
+            value = 1 / _rank(where, rank)
+            tag = tag or Path(path).name.split(".")[0]
         row = rows.setdefault(question_id, {})
         if passage_id in row:
             raise KitError(where, f"each passage of question {question_id!r} once", repr(passage_id))
-        row[passage_id] = _number(where, score)
+        row[passage_id] = value
     if not rows:
         raise KitError(str(path), "a run", "an empty file")
     return ScoreTable.from_rows(name or tag, {question_id: list(row.items()) for question_id, row in rows.items()})
@@ -52,16 +62,26 @@ def write_run(path: str | Path, table: ScoreTable, tag: str | None = None) -> No
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """{question id: {passage id: grade}} from lines `question 0 passage grade`, with blanks or tabs between."""
+    """{question id: {passage id: grade}} of a file of judgements.
+
+    A line is `question 0 passage grade` (TREC) or `question passage grade` (BEIR). A header and
+    lines that begin with # are passed over, and a grade may be written 1.0. A judgement that comes again gives a
+    warning, one with another grade than before a `KitError`.
+    """
     judgements: dict[str, dict[str, int]] = {}
-    for where, (question_id, _, passage_id, grade) in _columns(path, ("question", "0", "passage", "grade")):
+    again = []
+    for where, columns in _columns(path, {4: "question 0 passage grade", 3: "question passage grade"}):
+        question_id, passage_id, grade = columns[0], columns[-2], columns[-1]
         row = judgements.setdefault(question_id, {})
+        if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", grade):
+            raise KitError(where, "a whole number as grade", repr(grade))
         if passage_id in row:
-            raise KitError(where, f"each passage of question {question_id!r} once", repr(passage_id))
-        try:
-            row[passage_id] = int(grade)
-        except ValueError:
-            raise KitError(where, "a whole number as grade", repr(grade)) from None
+            again.append(where)
+            if row[passage_id] != int(float(grade)):
+                raise KitError(where, f"grade {row[passage_id]} of passage {passage_id!r}, as before", grade)
+        row[passage_id] = int(float(grade))
+    if again:
+        warn(again[0], "a judgement that comes again", len(again))
     if not judgements:
         raise KitError(str(path), "judgements", "an empty file")
     return judgements
@@ -75,35 +95,35 @@ def write_qrels(path: str | Path, judgements: Mapping[str, Mapping[str, int]]) -
                 text.write(f"{_word('question id', question_id)} 0 {_word('passage id', passage_id)} {grade}\n")
 
 
-def read_topics(path: str | Path) -> list[Question]:
-    """The questions, without answers, of a file with `id<TAB>question` lines (MS MARCO's queries.tsv, BEIR)."""
-    questions: dict[str, Question] = {}
-    for where, line in _lines(path):
-        question_id, tab, text = line.partition("\t")
-        if not tab or not question_id or not text.strip():
-            raise KitError(where, "id, tab, question", f"{line!r:.80}")
-        if question_id in questions:
-            raise KitError(where, "each question once", repr(question_id))
-        questions[question_id] = Question(question_id, text)
-    return list(questions.values())
-
-
 def _lines(path: str | Path) -> Iterator[tuple[str, str]]:
     with reading(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
+        for number, line in lines_of(path, stream):
+            if line.strip() and not line.startswith(b"#"):
                 try:
                     yield f"{path}:{number}", line.decode("utf-8-sig").rstrip("\r\n")
                 except UnicodeDecodeError as error:
                     raise KitError(f"{path}:{number}", "text in UTF-8", error) from None
 
 
-def _columns(path: str | Path, names: tuple[str, ...]) -> Iterator[tuple[str, list[str]]]:
-    for where, line in _lines(path):
+def _columns(path: str | Path, kinds: Mapping[int, str]) -> Iterator[tuple[str, list[str]]]:
+    """(place, columns) of each line; all lines have the number of columns that the first has, one of `kinds`."""
+    width = 0
+    for number, (where, line) in enumerate(_lines(path)):
         columns = line.split()
-        if len(columns) != len(names):
-            raise KitError(where, f"{len(names)} columns {' '.join(names)}", f"{len(columns)}: {line!r:.80}")
+        if number == 0 and {column.lower() for column in columns} & HEADER_WORDS:
+            continue
+        width = width or len(columns)
+        if len(columns) != width or width not in kinds:
+            known = {width: kinds[width]} if width in kinds else kinds
+            wanted = " or ".join(f"{count} columns {names}" for count, names in known.items())
+            raise KitError(where, wanted, f"{len(columns)}: {line!r:.80}")
         yield where, columns
+
+
+def _rank(where: str, text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise KitError(where, "a rank from 1", repr(text))
+    return int(text)
 
 
 def _number(where: str, text: str) -> float:

@@ -5,6 +5,7 @@ Reads one record at a time and goes on after a broken one, so that all errors ar
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
@@ -15,7 +16,7 @@ import numpy as np
 
 from kit.data.corpus import load_passages
 from kit.data.examples import Example, numbered_examples
-from kit.data.records import file_format, read_records
+from kit.data.records import DataWarning, file_format, read_records
 from kit.metrics.answers import answer_finder, searchable
 from kit.types import KitError, Passage
 
@@ -77,6 +78,16 @@ def validate(path: str | Path, *, regex: bool = False) -> Report:
     JSON whose first record has `text` and no `question` is passages. With `regex` the answers are regular expressions.
     A file that is not there is a `KitError`; what is wrong in it is in the report.
     """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        report = _validated(path, regex)
+    for each in (one.message for one in caught):
+        if isinstance(each, DataWarning) and each.what not in report.warnings:
+            report.warnings[each.what] = (each.count, each.where)
+    return report
+
+
+def _validated(path: str | Path, regex: bool) -> Report:
     if file_format(path, (".json", ".jsonl", ".tsv")) == ".tsv" or _holds_passages(path):
         return _validate_passages(path)
     report = Report(str(path), "examples")
@@ -85,7 +96,7 @@ def validate(path: str | Path, *, regex: bool = False) -> Report:
         _check_example(report, f"{path}:{line}", example, seen, regex)
     report.passages = len(seen.passages)
     if not report.questions and not report.errors:
-        report.warn("no examples", str(path))
+        report.errors.append(str(KitError(str(path), "examples", "none")))
     return report
 
 
@@ -99,7 +110,9 @@ class _Seen:
 
 def _holds_passages(path: str | Path) -> bool:
     first = next((record for _, record in islice(read_records(path, lambda error: None), 1)), {})
-    return "text" in first and "question" not in first
+    if {"question", "query"} & first.keys():
+        return False
+    return "contents" in first or ("text" in first and ("title" in first or "_id" not in first))  # else BEIR's queries
 
 
 def _validate_passages(path: str | Path) -> Report:
@@ -150,8 +163,6 @@ def _check_question(example: Example, warn: Callable[[str], None]) -> None:
         warn("blank question")
     if not question.answers:
         warn("question without answers")
-    if any(not searchable(answer) for answer in question.answers):
-        warn("blank answer (it is passed over)")
     if question.target is not None and question.target not in question.answers:
         warn("target that is not one of the answers")
     if not example.passages:
