@@ -31,9 +31,8 @@ from transformers import BertConfig
 from typer.main import get_command
 
 from kit.cli import app, main
-from kit.cli.own_texts import questions_of
 from kit.cli.start import flat
-from kit.data import load_examples, load_questions, read_run, save_passages, save_questions, write_qrels
+from kit.data import load_examples, load_passages, load_questions, read_run, save_passages, save_questions, write_qrels
 from kit.encoder import DualEncoder
 from kit.index import VectorIndex
 from kit.metrics import answer_recall, exact_match
@@ -326,13 +325,13 @@ def test_data_prepare_reads_json_lines_and_refuses_one_id_twice(place):
 
 def test_question_tables(place):
     (place / "dpr.tsv").write_text("who?\t['Ann', \"O'Neil\"]\nwhere\t[]\n")
-    assert [one.answers for one in questions_of(place / "dpr.tsv")] == [("Ann", "O'Neil"), ()]
+    assert [one.answers for one in load_questions(place / "dpr.tsv")] == [("Ann", "O'Neil"), ()]
     (place / "named.csv").write_text("id,answer,question\nx,Ann,who?\nx,Bob,\n")
     with pytest.raises(KitError, match=r"named\.csv:3: wanted a question, given an empty cell"):
-        questions_of(place / "named.csv")
+        load_questions(place / "named.csv")
     (place / "named.csv").write_text("question,answers\nwho, or what?,Ann\n")
     with pytest.raises(KitError, match=r"named\.csv:2: wanted 2 columns"):
-        questions_of(place / "named.csv")
+        load_questions(place / "named.csv")
 
 
 def test_data_validate(place, walk):
@@ -374,13 +373,13 @@ def test_quickstart(place, monkeypatch):
 
 
 def test_quickstart_refuses_a_folder_of_another_origin(place):
-    (place / "mine").mkdir()
+    (place / "thesis").mkdir()
     for name in ("figures.json", "passages.tsv", "thesis.tex"):
-        (place / "mine" / name).write_text("years of work")
-    ended = kit("kit quickstart --folder mine")
+        (place / "thesis" / name).write_text("years of work")
+    ended = kit("kit quickstart --folder thesis")
     assert ended.code == 2 and ended.err.count("\n") == 1
-    assert ended.err.startswith("kit: error: mine: wanted a new or empty folder, or one with the run.json")
-    assert {path.read_text() for path in (place / "mine").iterdir()} == {"years of work"}
+    assert ended.err.startswith("kit: error: thesis: wanted a new or empty folder, or one with the run.json")
+    assert {path.read_text() for path in (place / "thesis").iterdir()} == {"years of work"}
 
 
 def test_lab(place, monkeypatch):
@@ -429,7 +428,7 @@ MISTAKES = {
     f"{READ} --predictions new.txt": "new.txt: wanted a name that ends in",
     f"{SCORE} --model toy-t5 --teacher bm25 --out new.jsonl": "--teacher: wanted one of",
     f"{SCORE} --model toy-t5 --teacher pdist --aggregation adist --out new.jsonl": "--aggregation: wanted the teacher",
-    f"{SCORE} --model toy-t5 --out toy/test.bm25.jsonl": "--out: wanted a file other than",
+    f"{SCORE} --model toy-t5 --out toy/test.bm25.jsonl": "wanted another file than those that are read",
     f"{SCORE} --model toy-t5 --aggregation sum --out new.jsonl": "--aggregation: wanted one of",
     f"{TEACH} --loss huber": "--loss: wanted one of kl,",
     f"{TEACH} --loss mse --temperature 2": "--temperature: wanted a loss with a temperature",
@@ -508,3 +507,66 @@ def test_a_training_that_is_stopped_goes_on(place, walk, monkeypatch):
     history = json.loads((place / "again.json").read_text())["losses"]
     assert [row["step"] for row in history] == [1, 2, 3] and (place / "again" / "model.safetensors").exists()
     assert not (place / "again.training").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [
+        ("retriever search toy/test.jsonl --bm25 toy/passages.tsv --out toy/test.jsonl", "toy/test.jsonl"),
+        ("retriever search toy/test.jsonl --bm25 toy/passages.tsv --run toy/passages.tsv", "toy/passages.tsv"),
+        ("retriever search toy/test.jsonl --bm25 toy/passages.tsv --run x.jsonl --out x.jsonl", "x.jsonl"),
+        ("reader evaluate toy/test.bm25.jsonl --model toy-t5 --scores toy/test.bm25.jsonl", "toy/test.bm25.jsonl"),
+        ("reader evaluate toy/test.bm25.jsonl --model toy-t5 --predictions toy/test.bm25.jsonl", "toy/test.bm25.jsonl"),
+        ("reader score toy/test.bm25.jsonl --model toy-t5 --out toy/test.bm25.jsonl", "toy/test.bm25.jsonl"),
+        ("data prepare cut.jsonl --out cut.jsonl", "cut.jsonl"),
+        ("data prepare notes --out notes/the.jsonl", "notes/the.jsonl"),
+    ],
+)
+def test_no_command_writes_over_what_it_reads(place, walk, line, file):
+    (place / "cut.jsonl").write_text('{"text": "one two"}\n')
+    (place / "notes" / "the.jsonl").write_text('{"text": "one two"}\n')
+    before = (place / file).read_bytes() if (place / file).exists() else None
+    ended = kit(f"kit {line}")
+    assert ended.code == 2 and ended.err.startswith(f"kit: error: {file}: wanted a"), ended
+    assert before is None or (place / file).read_bytes() == before
+    (place / "notes" / "the.jsonl").unlink()
+
+
+def test_judgements_that_do_not_meet_the_passages_are_an_error_and_others_are_counted(place, walk):
+    question, passage = load_questions("toy/test.jsonl")[0], next(iter(load_passages("toy/passages.tsv")))
+    line = "kit retriever search toy/test.jsonl --bm25 toy/passages.tsv --k 5 --qrels q.txt"
+    (place / "q.txt").write_text(f"{question.id} 0 {passage} 1\n{question.id} 0 other 1\nx 0 y 1\n")
+    ended = kit(line)
+    assert ended.code == 0 and "judged 1 of 6 questions, 1 of 2 judged passages in the corpus" in ended.out
+    (place / "q.txt").write_text(f"{question.id} 0 D1 1\n")
+    ended = kit(line)
+    assert ended.code == 2 and "wanted judged passages in the corpus, given none of 1" in ended.err
+
+
+def test_a_search_that_finds_nothing_says_so(place):
+    (place / "zh.jsonl").write_text('{"question": "\u632a\u5a01", "answers": ["x"]}\n', encoding="utf-8")
+    ended = kit("kit retriever search zh.jsonl --bm25 toy/passages.tsv --k 5")
+    assert ended.code == 0 and "kit: warning: nothing was found for any question" in ended.err
+
+
+def test_questions_without_passages_are_an_error_unless_closed_book_is_asked_for(place, walk):
+    ended = kit("kit reader evaluate toy/test.jsonl --model toy-t5 --max-answer 2")
+    assert ended.code == 2 and "given 6 questions and no passage" in ended.err
+    assert kit("kit reader train toy/train.jsonl --model toy-t5 --out no --steps 1").code == 2
+    assert kit("kit reader evaluate toy/test.jsonl --model toy-t5 --max-answer 2 --closed-book").code == 0
+
+
+def test_patterns_are_matched_by_exact_match_too(place, walk):
+    record = {"question": "which year?", "answers": [".*"], "ctxs": [{"id": "a", "text": "It sank in 1912."}]}
+    (place / "regex.jsonl").write_text(json.dumps(record) + "\n")
+    line = "kit reader evaluate regex.jsonl --model toy-t5 --max-answer 2"
+    exact = [
+        next(row for row in kit(one).out.splitlines() if "exact match" in row) for one in (line, f"{line} --regex")
+    ]
+    assert "0.000" in exact[0] and "1.000" in exact[1]
+
+
+def test_what_is_strange_in_a_file_is_one_line(place):
+    (place / "blank.jsonl").write_text('{"question": "a", "answers": ["x", ""]}\n')
+    ended = kit("kit retriever search blank.jsonl --bm25 toy/passages.tsv --k 5")
+    assert "kit: warning: blank.jsonl:1: blank answer (it is passed over)\n" in ended.err

@@ -258,3 +258,27 @@ def test_random_passages_fill_up_what_a_small_corpus_has():
     table = ScoreTable("t", ["q"], [["a", "z"]], [[1.0, 2.0]])
     corpus = {name: Passage(name, "", "x") for name in "abc"}
     assert sorted(add_random_passages(table, corpus, 5).passages_of("q")) == ["a", "b", "c", "z"]
+
+
+@pytest.mark.parametrize(
+    ("question", "passage"),
+    [
+        ("挪威的首都是什么", "奥斯陆是挪威的首都。"),
+        ("ノルウェーの首都", "オスロはノルウェーの首都です。"),
+        ("हिन्दी में राजधानी", "नई दिल्ली भारत की राजधानी है।"),
+        ("caf\u00e9", "cafe\u0301"),
+    ],
+)
+def test_bm25_finds_words_of_any_script_and_form(question, passage):
+    corpus = {"a": Passage("a", "", "something else"), "b": Passage("b", "", passage)}
+    assert BM25(corpus).retrieve([Question("q", question)], 1).passage_ids.tolist() == [["b"]]
+
+
+def test_marks_do_not_cut_words():
+    assert words_of("हिन्दी भाषा") == ["हिन्दी", "भाषा"]
+
+
+def test_a_corpus_larger_than_memory_gives_one_line(monkeypatch, corpus):
+    monkeypatch.setattr("kit.retrieve.bm25.BYTES_A_PASSAGE", 10**15)
+    with pytest.warns(UserWarning, match=r"BM25: .* GB are free; a run of Lucene or pyserini can be read in its place"):
+        BM25(corpus)

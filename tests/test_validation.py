@@ -108,6 +108,7 @@ def test_passages_files(tmp_path):
 
 
 def test_an_empty_file_and_a_missing_one_are_errors(tmp_path):
-    assert validate(write_lines(tmp_path / "e.jsonl")).errors == [f"{tmp_path / 'e.jsonl'}: wanted examples, given none"]
+    path = write_lines(tmp_path / "e.jsonl")
+    assert validate(path).errors == [f"{path}: wanted examples, given none"]
     with pytest.raises(KitError, match="wanted a file that can be read"):
         validate(tmp_path / "none.jsonl")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.cli.options import Seed, file_to_write, folder_to_write, group, say, show_table
+from kit.cli.options import Seed, file_to_write, folder_to_write, group, refuse_overwriting, say, show_table
 
 if TYPE_CHECKING:
     from kit.types import Passage
@@ -142,6 +142,7 @@ def prepare(
     from kit.types import KitError
 
     file_to_write(out, (".tsv", ".jsonl"))
+    refuse_overwriting((out,), (*texts, *(questions or ())))
     asked = {out.parent / f"{path.name.split('.')[0]}.jsonl": load_questions(path) for path in questions or ()}
     taken = [target for target in asked if target.exists() and any(target.samefile(path) for path in questions or ())]
     if taken or len(asked) < len(questions or ()) or out in asked:

@@ -87,8 +87,9 @@ def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | s
     read = [Path(path) for path in inputs if path is not None and Path(path).exists()]
     written: list[Path] = []
     for path in (path for path in outputs if path is not None):
-        if any(path.exists() and path.samefile(one) for one in read) or any(
-            path.resolve().is_relative_to(one.resolve()) for one in read if one.is_dir()
+        folders = [one.resolve() for one in read if one.is_dir()]
+        if path.exists() and (
+            any(path.samefile(one) for one in read) or any(path.resolve().is_relative_to(one) for one in folders)
         ):
             raise KitError(str(path), "another file than those that are read", "one of them")
         if path.resolve() in written:

@@ -29,6 +29,7 @@ from kit.cli.options import (
     named,
     optimised,
     own_device,
+    refuse_overwriting,
     show_table,
 )
 
@@ -63,6 +64,7 @@ def train(
     precision: Precision = None,
     tokenizer: Tokenizer = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="of question and passage together")] = None,
+    closed_book: Annotated[bool, typer.Option("--closed-book", help="take questions without any passages")] = False,
     work: Work = None,
     save_every: SaveEvery = None,
     device: Device = "auto",
@@ -79,12 +81,11 @@ def train(
       kit reader train toy/train.bm25.jsonl --model toy-t5 --out toy/reader --steps 200
     """
     from kit.cli.runs import finish, run_folder
-    from kit.data import load_examples
 
     folder_to_write(out, ("kit_reader.json",), "reader")
     refuse_overwriting((out,), (examples, dev))
-    questions, corpus, table = _examples(examples)
-    measured = None if dev is None else _examples(dev)
+    questions, corpus, table = _examples(examples, closed_book)
+    measured = None if dev is None else _examples(dev, closed_book)
     from kit.train import READER_TRAINING, train_reader
 
     config = READER_TRAINING[named("--scale", scale, READER_TRAINING)]
@@ -119,9 +120,8 @@ def evaluate(
     scores: Annotated[
         Path | None, typer.Option(help="passages read, with attention scores, to write as FiD's .jsonl")
     ] = None,
-    regex: Annotated[
-        bool, typer.Option("--regex", help="answers are regular expressions, for the passages' recall")
-    ] = False,
+    regex: Annotated[bool, typer.Option("--regex", help="answers are regular expressions (CuratedTREC)")] = False,
+    closed_book: Annotated[bool, typer.Option("--closed-book", help="take questions without any passages")] = False,
     max_answer: Annotated[int, typer.Option(min=1, help="tokens of an answer")] = 50,
     aggregation: Aggregation = "fid_kd",
     batch: Batch = 8,
@@ -139,7 +139,7 @@ def evaluate(
     Example:
       kit reader evaluate toy/test.bm25.jsonl --model toy/reader --n-context 5 --predictions toy/answers.jsonl
     """
-    from kit.data import load_examples, save_examples
+    from kit.data import save_examples
     from kit.types import KitError
 
     file_to_write(predictions, (".jsonl",))
@@ -148,7 +148,7 @@ def evaluate(
     if len(counts) > 1 and (predictions or scores):
         raise KitError("--n-context", "one number where predictions or scores are written", f"{len(counts)} numbers")
     refuse_overwriting((predictions, scores), (examples, model))
-    questions, corpus, table = _examples(examples)
+    questions, corpus, table = _examples(examples, closed_book)
     from kit.attention import AGGREGATIONS
 
     named("--aggregation", aggregation, AGGREGATIONS)
@@ -163,7 +163,7 @@ def evaluate(
         shown = count or reading.scores.values.shape[1]
         rows += [(shown, *row) for row in _figures(asked, reading.answers, reading.scores, corpus, regex, seed)]
     if predictions:
-        _write_predictions(predictions, questions, reading.answers)
+        _write_predictions(predictions, questions, reading.answers, regex)
     if scores:
         save_examples(scores, questions, corpus, reading.scores)
     typer.echo(f"{len(questions):,} questions, {len(asked):,} with answers")
@@ -209,8 +209,7 @@ def score(
     from kit.types import KitError
 
     file_to_write(out)
-    if out.exists() and examples.exists() and out.samefile(examples):
-        raise KitError("--out", "a file other than the one that is read", str(out))
+    refuse_overwriting((out,), (examples, *model))
     with opened(examples):  # a file that is not there is told of before a model is loaded
         pass
     from kit.attention import AGGREGATIONS
@@ -228,6 +227,18 @@ def score(
     typer.echo(str(out))
 
 
+def _examples(path: Path, closed_book: bool = False) -> Any:
+    """The examples of a file; without any passages they are for --closed-book alone."""
+    from kit.data import load_examples
+    from kit.types import KitError
+
+    questions, corpus, table = load_examples(path)
+    if not len(corpus) and not closed_book:
+        wanted = "passages for the questions (kit retriever search ... --out), or --closed-book"
+        raise KitError(str(path), wanted, f"{len(questions):,} questions and no passage")
+    return questions, corpus, table
+
+
 def _load(model: str, device: str, dtype: str, tokenizer: str | None, max_tokens: int | None = None) -> FiDReader:
     from kit.reader import FiDReader
 
@@ -237,14 +248,14 @@ def _load(model: str, device: str, dtype: str, tokenizer: str | None, max_tokens
 
 def _exact_match_on(reader: FiDReader, measured: Any, n_context: int) -> Callable[[], dict[str, float]]:
     """A function that measures the reader as it is then."""
-    from kit.metrics import exact_match
+    from kit.metrics import exact_match_rate
 
     questions, corpus, table = measured
     asked = [question for question in questions if question.answers]
 
     def em() -> dict[str, float]:
         answers = reader.read(asked, corpus, table, n_context=n_context).answers
-        return {"em": sum(exact_match(answers[one.id], one.answers) for one in asked) / max(1, len(asked))}
+        return {"em": exact_match_rate(answers, asked)}
 
     return em
 
@@ -253,23 +264,23 @@ def _figures(
     asked: list[Question], answers: dict[str, str], read: ScoreTable, corpus: Any, regex: bool, seed: int
 ) -> list[tuple[str, str]]:
     """(measure, mean with its interval) of each measure over the questions with answers."""
-    from kit.metrics import answer_hits, bootstrap_interval, exact_match, f1
+    from kit.metrics import answer_hits, bootstrap_interval, exact_matches, f1
 
     if not asked:
         return []
-    values = {
-        "exact match": [exact_match(answers[one.id], one.answers) for one in asked],
-        "F1": [f1(answers[one.id], one.answers) for one in asked],
+    values: dict[str, Any] = {
+        "exact match": exact_matches(answers, asked, regex=regex),
+        **({} if regex else {"F1": [f1(answers[one.id], one.answers) for one in asked]}),
         "answer in the passages": answer_hits(read, asked, corpus, regex=regex).any(axis=1),
     }
     return [(name, str(bootstrap_interval(each, seed=seed))) for name, each in values.items()]
 
 
-def _write_predictions(path: Path, questions: list[Question], answers: dict[str, str]) -> None:
+def _write_predictions(path: Path, questions: list[Question], answers: dict[str, str], regex: bool) -> None:
     from kit.data.records import writing_records
     from kit.metrics import exact_match
 
     with writing_records(path) as write:
         for one in questions:
             record = {"id": one.id, "question": one.text, "prediction": answers[one.id], "answers": list(one.answers)}
-            write(record | ({"em": exact_match(answers[one.id], one.answers)} if one.answers else {}))
+            write(record | ({"em": exact_match(answers[one.id], one.answers, regex)} if one.answers else {}))

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from kit.cli.options import Batch, Device, Dtype, Seed, Tokenizer, folder_to_write, named, own_device
+from kit.cli.options import (
+    Batch,
+    Device,
+    Dtype,
+    Seed,
+    Tokenizer,
+    folder_to_write,
+    named,
+    own_device,
+    refuse_overwriting,
+)
 from kit.cli.teaching import Family, Model, PassageModel, app, load_encoder
 
 
@@ -40,7 +50,8 @@ def embed(
 
     named("--vectors", vectors, DTYPES)
     share = _part(part)
-    folder_to_write(out, ("plan.json",), "vectors of the same passages")
+    folder_to_write(out, ("plan.json", "ids.parquet"), "vectors of the same passages")
+    refuse_overwriting((out,), (passages, model))
     corpus = load_passages(passages)
     from kit.retrieve.dense import embed_corpus
 
@@ -71,7 +82,8 @@ def index(
     from kit.index.vectors import read_vectors
     from kit.types import KitError
 
-    folder_to_write(out, ("index.json", "index.faiss"), "index")
+    folder_to_write(out, ("index.json", "index.faiss", "ids.parquet"), "index")
+    refuse_overwriting((out,), (vectors,))
     found = read_vectors(vectors)
     try:
         built = build_index(None, found, spec, device=device, seed=seed, train_rows=train_rows)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kit.cli.options import Device, Dtype, Seed, Tokenizer, file_to_write, own_device, refuse_overwriting, say, show_table
+from kit.cli.options import (
+    Device,
+    Dtype,
+    Seed,
+    Tokenizer,
+    file_to_write,
+    own_device,
+    refuse_overwriting,
+    say,
+    show_table,
+)
 from kit.cli.retriever import Family, PassageModel, app, load_encoder
 
 if TYPE_CHECKING:
@@ -19,9 +29,7 @@ KS = (1, 5, 20, 100)
 
 @app.command()
 def search(
-    questions: Annotated[
-        Path, typer.Argument(help="questions: .json, .jsonl, or a table .tsv, .csv, .txt (.gz too)")
-    ],
+    questions: Annotated[Path, typer.Argument(help="questions: .json, .jsonl, or a table .tsv, .csv, .txt (.gz too)")],
     index: Annotated[
         Path | None, typer.Option(help="folder of an index, or of vectors (exact, shard by shard); needs --model")
     ] = None,
@@ -155,7 +163,8 @@ def _judged(table: ScoreTable, judgements: Any, corpus: Any, seed: int) -> list[
     if not len(known):
         raise KitError("--qrels", "judgements of these questions", "none of them")
     ids = {passage for question in known.question_ids.tolist() for passage in judgements[question]}
-    there = {name for name in ids if name in (corpus if corpus is not None else set(table.passage_ids.ravel().tolist()))}
+    pool = corpus if corpus is not None else set(table.passage_ids.ravel().tolist())
+    there = [name for name in ids if name in pool]
     place = "in the corpus" if corpus is not None else "among those found"
     typer.echo(
         f"judged {len(known):,} of {len(table):,} questions, {len(there):,} of {len(ids):,} judged passages {place}"

@@ -5,37 +5,64 @@ Source: Robertson & Zaragoza 2009; k1 and b as pyserini's for Wikipedia passages
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import bm25s
 import numpy as np
+import regex
 from bm25s.stopwords import STOPWORDS_EN
 
 from kit.arguments import instance_of, list_of, whole_number
+from kit.data.records import warn
 from kit.files import folder_aside, read_json, restored, write_json
 from kit.index.search import MOST_K
 from kit.index.vectors import id_column, ids_of_rows, ids_sha256, read_ids, write_ids
 from kit.types import KitError, Passage, Question, ScoreTable
 
-WORD = re.compile(r"\w+")
+WORD = regex.compile(r"[\p{L}\p{N}\p{M}_]+")
+_SCRIPTS = "".join(rf"\p{{{name}}}" for name in "Han Hiragana Katakana Thai Lao Khmer Myanmar".split())
+UNSPACED = regex.compile(rf"[{_SCRIPTS}]+|[^{_SCRIPTS}]+")
+UNSPACED_LETTER = regex.compile(rf"[{_SCRIPTS}]")
+BYTES_A_PASSAGE = 4_000  # measured: 200,000 passages of 100 words take 0.85 GB
 STOP_WORDS = frozenset(STOPWORDS_EN)
 STEMS = ("none", "plural")
 IDS, ABOUT = "ids.parquet", "bm25.json"
 
 
 def words_of(text: str, *, stem: str = "plural") -> list[str]:
-    """The words of a text for BM25: lower case, letters and digits, without Lucene's 33 English stop words.
+    """The words of a text for BM25: lower case, letters, marks and digits, without Lucene's 33 English stop words.
 
+    Letters with accents are one whatever their Unicode form. Scripts that put no blanks between words (Chinese,
+    Japanese, Thai ...) give each pair of neighbouring letters, as Lucene's CJK analyser does.
     `stem` plural: the endings of English plurals are taken off (Harman 1991, the S stemmer); none: words as they are.
 
     >>> words_of("The capitals of 2 countries")
     ['capital', '2', 'country']
     """
-    words = [word for word in WORD.findall(text.lower()) if word not in STOP_WORDS]
+    words = WORD.findall(text.lower() if text.isascii() else unicodedata.normalize("NFC", text).lower())
+    if not text.isascii():
+        words = [part for word in words for part in _parts(word)]
+    words = [word for word in words if word not in STOP_WORDS]
     return [singular(word) for word in words] if stem == "plural" else words
+
+
+def _parts(word: str) -> list[str]:
+    """The word, or the pairs of neighbouring letters of its unspaced scripts.
+
+    >>> _parts("café"), _parts("挪威的首都")
+    (['café'], ['挪威', '威的', '的首', '首都'])
+    """
+    runs = UNSPACED.findall(word)
+    if len(runs) == 1 and not UNSPACED_LETTER.match(word):
+        return runs
+    pairs = [
+        [run[at : at + 2] for at in range(max(1, len(run) - 1))] if UNSPACED_LETTER.match(run) else [run]
+        for run in runs
+    ]
+    return [part for row in pairs for part in row]
 
 
 def singular(word: str) -> str:
@@ -68,6 +95,7 @@ class BM25:
             raise KitError("BM25", "k1 >= 0 and b in 0 ... 1", f"k1={k1}, b={b}")
         if not len(instance_of("BM25", corpus, Mapping, "a corpus")):
             raise KitError("BM25", "a corpus with passages", "none")
+        _warn_of_size(len(corpus))
         self.stem, self.k1, self.b = stem, k1, b
         self._ids = id_column(list(corpus))
         vocabulary: dict[str, int] = {}
@@ -137,3 +165,12 @@ class BM25:
         if len(loaded._ids) != inner.scores["num_docs"] or ids_sha256(loaded._ids) != about["ids_sha256"]:
             raise KitError(str(directory), f"the ids of {inner.scores['num_docs']} passages", "other ids")
         return loaded
+
+
+def _warn_of_size(passages: int) -> None:
+    import psutil
+
+    size, free = passages * BYTES_A_PASSAGE, psutil.virtual_memory().available
+    if size > free:
+        advice = "a run of Lucene or pyserini can be read in its place (kit.data.read_run; docs/retrieval.md)"
+        warn("BM25", f"{passages:,} passages take about {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; {advice}")
