@@ -107,6 +107,16 @@ def test_all_answer_tokens_are_the_mean_of_each(explorer):
     np.testing.assert_allclose(bars(look, replace(explorer.choice, answer=None)).scores, np.mean(each, 0), rtol=1e-5)
 
 
+def test_shares_of_attention_are_shown_first_and_add_up_to_one_for_every_head(explorer):
+    look, choice = explorer._look(0), explorer.choice
+    assert (choice.aggregation, choice.kind, choice.answer) == ("attention_share", "probabilities", 0)
+    assert explorer.passage_scores().values.sum() == pytest.approx(1.0, abs=1e-5)
+    cells = np.stack([head_map(look, choice, passage) for passage in range(5)])  # (k, n, h)
+    np.testing.assert_allclose(cells.sum(0), 1.0, rtol=1e-5)
+    share = {row.split("|")[4]: row for row in first_pieces(look, choice, 0)}
+    assert list(share) == ["attention_share", "fid_kd"]  # words are shaded alike by both
+
+
 def made_look(logits: torch.Tensor, mask: torch.Tensor, said: str = "yes </s>") -> Look:
     """A look of these logits (a, n, h, k, t), one question token, values of length 1."""
     logs = logits.masked_fill(~mask, float("-inf"))
@@ -125,7 +135,7 @@ def test_hand_worked_numbers_and_a_passage_without_tokens():
     logits[0, 0, 0] = torch.tensor([[1.0, 3.0], [5.0, 9.0], [0.0, 0.0]])
     logits[0, 0, 1] = torch.tensor([[3.0, 5.0], [1.0, 9.0], [0.0, 0.0]])
     mask = torch.tensor([[True, True], [True, False], [False, False]])
-    look, choice = made_look(logits, mask, "yes"), Choice("q", "p0")
+    look, choice = made_look(logits, mask, "yes"), Choice("q", "p0", aggregation="fid_kd", kind="logits")
     np.testing.assert_allclose(bars(look, choice).scores, [3.0, 3.0, -np.inf], rtol=1e-6)  # (2+4)/2, (5+1)/2
     np.testing.assert_allclose(bars(look, replace(choice, head=0)).scores, [2.0, 5.0, -np.inf], rtol=1e-6)
     np.testing.assert_allclose(head_map(look, choice, 0), [[2.0, 4.0]], rtol=1e-6)

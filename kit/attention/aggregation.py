@@ -75,6 +75,8 @@ AGGREGATIONS: dict[str, Aggregation] = {
     "max_heads": Aggregation(over_heads="max"),
     "max_layers": Aggregation(over_layers="max"),
     "all_answer_tokens": Aggregation(answer="all"),
+    # how the attention is shared out among the passages: adds up to 1, for each head too
+    "attention_share": Aggregation("probabilities", over_tokens="sum"),
     "adist": Aggregation("value_norms", "all", over_tokens="sum", scale=1 / 256),  # Atlas's "evalnormsum"
     **_atlas(),
 }

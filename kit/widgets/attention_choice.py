@@ -22,8 +22,8 @@ READER, RETRIEVED = "reader", "retrieved"  # orders of the passages, beside the 
 class Choice:
     """One view: a question, one of its passages, and how the attention to it is counted. None means all, or no token.
 
-    >>> Choice("q12", "p7", layer=2, head=1).text
-    'question=q12 passage=p7 layer=2 head=1 answer=0 aggregation=fid_kd kind=logits said=generated order=reader'
+    >>> Choice("q12", "p7", layer=2, head=1).text.split()[:6]
+    ['question=q12', 'passage=p7', 'layer=2', 'head=1', 'answer=0', 'aggregation=attention_share']
     """
 
     question: str
@@ -31,8 +31,8 @@ class Choice:
     layer: int | None = None
     head: int | None = None
     answer: int | None = 0  # the answer token
-    aggregation: str = "fid_kd"
-    kind: str = "logits"
+    aggregation: str = "attention_share"
+    kind: str = "probabilities"
     said: str = "generated"
     order: str = READER
     token: int | None = None  # of the passage

@@ -35,7 +35,7 @@ def key_of(piece: str, choice: Choice, question: int, passage: int | None = None
     """The key of the piece that a choice needs.
 
     >>> key_of("map", Choice("q1", "p1"), 0, 3)
-    'map|0|generated|0|fid_kd|logits|-|-|3'
+    'map|0|generated|0|attention_share|probabilities|-|-|3'
     """
     answer = "-" if piece == "text" else _word(choice.answer)
     layer, head = ("-", "-") if piece == "map" else (_word(choice.layer), _word(choice.head))

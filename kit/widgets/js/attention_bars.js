@@ -81,7 +81,7 @@ function drawBars(explorer, parts, note) {
     made.element.setAttribute("aria-selected", page.passages[number].id === choice.passage);
     if (fresh) drawRow(page, made, number, row, {
       rank: ranks[number], share: (row.scores[number] - base) / (top - base || 1),
-      score: written(row.scores[number], digits, choice.kind !== "logits"),
+      score: scoreWritten(row.scores[number], digits, choice, page),
     });
   });
   parts.shown = row;

@@ -8,6 +8,27 @@ const KINDS = {
   value_norms: ["probability × length of the value", "attention probability × value length"],
 };
 
+const NAMED = {
+  attention_share: "share of attention, summed over words", fid_kd: "FiD-KD’s score: mean logit",
+  max_tokens: "highest logit of a token", max_heads: "highest head", max_layers: "highest layer",
+  all_answer_tokens: "mean over all answer tokens", adist: "Atlas’s ADist",
+};
+
+// An aggregation in words; Atlas’s are named by their parts.
+function wayNamed(name) {
+  const [, kind, how] = /^atlas_(scores|probs|norms)(.*)$/.exec(name) ?? [];
+  if (!kind) return NAMED[name] ?? name;
+  const hows = { first: "mean, first answer token", avg: "mean", sum: "sum", woquery: "sum without the question" };
+  const kinds = { scores: "logits", probs: "probabilities", norms: "value norms" };
+  return `${kinds[kind]}: ${hows[how] ?? `mean of the ${how.slice(3)} highest`}`;
+}
+
+// Whether the scores are shares of one whole: they are written as percentages.
+function isShare(choice, page) {
+  const way = page.aggregations[choice.aggregation];
+  return choice.kind === "probabilities" && way.over_tokens === "sum" && way.scale === 1;
+}
+
 function choiceText(choice) {
   const shown = FIELDS.filter((name) => name !== "token" || choice.token !== null);
   return shown.map((name) => `${name}=${choice[name] === null ? "all" : escapedWord(choice[name])}`).join(" ");

@@ -9,8 +9,8 @@ function makeControls(explorer) {
   const layer = labelledSelect("Layer", [], (value) => explorer.choose({ layer: number(value) }));
   const head = labelledSelect("Head", [], (value) => explorer.choose({ head: number(value) }));
   const reset = element("button", {
-    type: "button", class: "ka-button", title: "FiD-KD’s score over all layers and heads, at the first answer token",
-    onclick: () => explorer.choose({ ...presetOf("fid_kd", explorer.page), layer: null, head: null, said: "generated" }),
+    type: "button", class: "ka-button", title: "Shares of attention over all layers and heads, at the first answer token",
+    onclick: () => explorer.choose({ ...presetOf("attention_share", explorer.page), layer: null, head: null, said: "generated" }),
   }, "Reset");
   question.element.classList.add("ka-wide");
   const fields = { question, way, kind, layer, head };
@@ -25,14 +25,17 @@ function makeControls(explorer) {
 function fillControls({ question, way, layer, head }, page) {
   fillSelect(question.select, page.questions);
   question.element.hidden = page.questions.length < 2;
-  const names = Object.keys(page.aggregations).map((name) => [name, name]);
-  const atlas = ([name]) => name.startsWith("atlas") || name === "adist";
+  const names = Object.keys(page.aggregations);
+  const groups = { Attention: (name) => name === "attention_share", Atlas: (name) => /^atlas|^adist$/.test(name) };
+  const known = (name) => Object.values(groups).some((holds) => holds(name));
+  const listed = (holds) => names.filter(holds).map((name) => [name, wayNamed(name)]);
   fillSelect(way.select, [
-    ["FiD-KD and its ablations", names.filter((name) => !atlas(name))], ["Atlas", names.filter(atlas)],
+    ["Attention", listed(groups.Attention)], ["FiD-KD and its ablations", listed((name) => !known(name))],
+    ["Atlas", listed(groups.Atlas)],
   ]);
-  const listed = (count) => [["all", "all"], ...Array.from({ length: count }, (_, at) => [String(at), String(at)])];
-  fillSelect(layer.select, listed(page.sizes.layers));
-  fillSelect(head.select, listed(page.sizes.heads));
+  const numbered = (count) => [["all", "all"], ...Array.from({ length: count }, (_, at) => [String(at), String(at)])];
+  fillSelect(layer.select, numbered(page.sizes.layers));
+  fillSelect(head.select, numbered(page.sizes.heads));
 }
 
 function drawControls({ question, way, kind, layer, head }, { choice }) {

@@ -73,8 +73,8 @@ function drawMap(explorer, parts, of, legend) {
     const cell = parts.cells[place];
     cell.style.background = Number.isFinite(value) ? `rgb(${colour})` : "transparent";
     cell.style.color = inkOn(colour);
-    cell.textContent = values.length <= 64 ? written(value, digits, choice.kind !== "logits") : "";
-    cell.title = `layer ${layer}, head ${head}: ${written(value)}`;
+    cell.textContent = values.length <= 64 ? scoreWritten(value, digits, choice, page) : "";
+    cell.title = `layer ${layer}, head ${head}: ${scoreWritten(value, null, choice, page)}`;
     cell.setAttribute("aria-label", cell.title);
     cell.setAttribute("aria-selected", (choice.layer !== null || choice.head !== null)
       && (choice.layer ?? layer) === layer && (choice.head ?? head) === head);
@@ -85,5 +85,6 @@ function drawMap(explorer, parts, of, legend) {
   const passage = page.passages[passageNumber(choice, page)];
   of.textContent = `What each head gives “${passage.title || passage.id}”. `
     + (choice.layer === null && choice.head === null ? "Click one to see only it." : "Click it again for all.");
-  legend.replaceChildren(written(low), element("i", { class: "ka-scale ka-cividis" }), written(high));
+  const ends = [low, high].map((value) => scoreWritten(value, null, choice, page));
+  legend.replaceChildren(ends[0], element("i", { class: "ka-scale ka-cividis" }), ends[1]);
 }

@@ -33,6 +33,11 @@ function written(value, digits = null, tiny = true) {
   return (far ? value.toExponential(1) : near).replaceAll("-", "−");
 }
 
+function scoreWritten(value, digits, choice, page) {
+  if (!isShare(choice, page)) return written(value, digits, choice.kind !== "logits");
+  return Number.isFinite(value) ? `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%` : "–";
+}
+
 // Digits behind the point that tell these values apart, the same for all of them.
 function digitsOf(values) {
   const known = values.filter(Number.isFinite);
