@@ -25,7 +25,8 @@ How an explorer is made:
 
    `app.panel(name, { wide, onClick, element, svg, kind })`: a chart, a table or an element of your own, each saved as
    PNG, SVG, CSV. `app.store.set({...})` changes the state, `app.say([lines])` tells what must be said, `app.controls`
-   holds the controls' elements, `await app.ask(name, request)` asks `answer(name, request)` in Python for more.
+   holds the controls' elements, `await app.ask(name, request)` asks `answer(name, request)` in Python for more,
+   `addTour(app, steps)` of tour.js adds a guided tour.
 3. What an exported page may ask is listed by `exported_requests`. Colours come from chart.js and explorer.css.
 
 Works with ipywidgets 7.7 and later.

@@ -36,7 +36,7 @@ class LossLab(Explorer):
     learning_rate, steps.
     """
 
-    modules = ("losses.js", "loss_sliders.js", "loss_lab.js")
+    modules = ("losses.js", "loss_sliders.js", "tour.js", "loss_lab.js")
 
     def __init__(
         self,

@@ -87,3 +87,21 @@ def test_sliders_and_the_compared_losses_are_on_one_screen(open_file, size):
     boxes = [page.locator(f"[data-panel={name}]").bounding_box() for name in ("scores", "compared")]
     assert abs(boxes[0]["y"] - boxes[1]["y"]) < 2
     assert all(box["y"] + box["height"] <= size[1] for box in boxes)
+
+
+def test_the_tour_notices_what_was_done_and_can_be_left_and_begun_again(open_file):
+    page = open_file(LossLab(TEACHER, STUDENT))
+    page.get_by_role("button", name="begin the guided tour").click()
+    page.get_by_text("Step 1 of 5").wait_for()
+    assert page.locator(".kit-pointed").get_attribute("data-panel") == "scores"
+    page.locator(RANGE).nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("Step 2 of 5").wait_for()
+    page.get_by_label("loss", exact=True).select_option(label="mse")
+    page.get_by_text("Step 3 of 5").wait_for()
+    page.get_by_role("button", name="skip this step").click()
+    page.get_by_text("Step 4 of 5").wait_for()
+    page.get_by_role("button", name="leave the tour").click()
+    assert page.locator(".kit-tour").is_hidden() and page.locator(".kit-pointed").count() == 0
+    page.get_by_role("button", name="begin the guided tour").click()
+    page.get_by_text("Step 1 of 5").wait_for()

@@ -66,12 +66,12 @@ function frameOf(store, model) {
   root.append(make("div", { class: "kit-head" }, title, tools.element), bar, status, error, grid);
   const say = (lines) => status.replaceChildren(...lines.map((line) => make("p", {}, line)));
   const fail = (text) => ((error.textContent = text), (error.hidden = !text));
-  return { root, controls, grid, bar, say, fail, tell: tools.tell };
+  return { root, controls, grid, bar, say, fail, tools: tools.element, tell: tools.tell };
 }
 
 function appOf(store, model, frame, closing) {
   const ask = asker(model, store, frame);
-  const app = { store, model, root: frame.root, bar: frame.bar, controls: frame.controls.elements, say: frame.say, ask };
+  const app = { store, model, root: frame.root, bar: frame.bar, tools: frame.tools, controls: frame.controls.elements, say: frame.say, ask };
   app.panel = (name, options) => {
     const one = panel(app, name, options);
     frame.grid.append(one.element);

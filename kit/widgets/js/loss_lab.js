@@ -8,6 +8,7 @@ import { button, make, range, short, written } from "./dom.js";
 import { explorer } from "./explorer.js";
 import { descend, grown, lossOver, softmax, takesTemperature } from "./losses.js";
 import { scoreSliders } from "./loss_sliders.js";
+import { addTour } from "./tour.js";
 
 const ROW = 30; // pixels: a slider's height, and so a bar's
 const TWO_COLUMNS = 860; // pixels: as in explorer.css
@@ -27,6 +28,19 @@ function labOf(data, state) {
   const heat = { student: state.temperature, teacher: state.teacher_temperature };
   return { labels: data.labels[row], teacher, scores, counted, heat, state };
 }
+
+const TOUR = [
+  { at: "[data-panel=scores]", done: (state, start) => state.student !== start.student,
+    text: "move a slider towards its ◆, the teacher’s score. Its arrow is where a step of the loss would take it: watch it shrink." },
+  { at: "[data-control=loss]", done: (state) => state.loss === "mse",
+    text: "choose the loss mse. It pulls every score to the teacher’s own value, not only to its order." },
+  { at: "[data-control=preset]", done: (state) => state.preset === "student = teacher + 3",
+    text: "start from “student = teacher + 3”: the same margins, three higher. mse is 9, and every arrow points down." },
+  { at: "[data-control=loss]", done: (state) => ["kl", "margin_mse"].includes(state.loss),
+    text: "choose kl or margin_mse: the loss is 0. They do not see a constant that is added to all scores." },
+  { at: "[data-control=preset]", done: (state) => state.preset === "order reversed" && state.student !== null,
+    text: "start from “order reversed”, and press “all steps”. The table of all losses says how many pairs are still wrong." },
+]; // prettier-ignore
 
 const questionOf = (lab) => ({ student: lab.scores, teacher: lab.teacher, counted: lab.counted });
 const lossAt = (lab, loss) => lossOver(loss, [questionOf(lab)], lab.heat);
@@ -55,6 +69,7 @@ function build(app) {
     path: app.panel("path"),
     losses: app.panel("losses", { kind: "table" }),
   };
+  addTour(app, TOUR);
   return (state) => {
     const width = app.root.clientWidth;
     lab = { ...labOf(app.data, state), width: (width >= TWO_COLUMNS ? width / 2 : width) - 100 };
