@@ -13,7 +13,7 @@ import pandas
 import pytest
 
 from kit.data import load_passages, load_questions
-from kit.files import read_json, write_json
+from kit.files import locked, read_json, write_json
 from kit.metrics import answer_recall, exact_match
 from kit.pages.execute import execute_notebook
 from kit.pages.notebook import Page, render_notebook
@@ -166,8 +166,12 @@ def test_a_finished_run_is_begun_anew_beside_a_thesis_and_without_what_reports_n
     again = run_quickstart(folder, plan=PLAN, world=world, log=lines.append, progress=False)
     assert again["rounds"] == figures["rounds"] and again["evidence"] == figures["evidence"]
     assert not (folder / "report.html").exists() and "pip install 'kit[course]'" in lines[-1]
-    kept = {path.relative_to(folder).as_posix() for path, time in before.items() if path.stat().st_mtime_ns == time}
-    assert kept == {"thesis.tex", "thesis/figures.json"}
+    kept = {
+        path.relative_to(folder).as_posix()
+        for path, time in before.items()
+        if path.exists() and path.stat().st_mtime_ns == time
+    }
+    assert kept == {".lock", "thesis.tex", "thesis/figures.json"}
 
 
 SETTINGS = {"seed": 1}
@@ -175,14 +179,14 @@ SETTINGS = {"seed": 1}
 
 def finished_run(folder):
     """A run that made one file and one folder."""
-    run = RunFolder.opened(folder, SETTINGS)
-    run.claim("round-1/")
-    with run.writing("passages.tsv") as missing:
-        assert missing
-        (folder / "passages.tsv").write_text("id\ttext\ttitle\n")
-    (folder / "round-1" / "reader").mkdir(parents=True)
-    (folder / "round-1" / "reader" / "config.json").write_text("{}")
-    run.finish()
+    with RunFolder.opened(folder, SETTINGS) as run:
+        run.claim("round-1/")
+        with run.writing("passages.tsv") as missing:
+            assert missing
+            (folder / "passages.tsv").write_text("id\ttext\ttitle\n")
+        with locked(folder / "round-1" / "reader"):
+            (folder / "round-1" / "reader" / "config.json").write_text("{}")
+        run.finish()
     return folder
 
 
@@ -193,26 +197,33 @@ def contents(folder):
 def test_a_finished_run_leaves_nothing_of_its_own_and_all_else(tmp_path):
     folder = finished_run(tmp_path / "run")
     (folder / "thesis.tex").write_text("years of work")
-    RunFolder.opened(folder, {"seed": 2})
-    assert contents(folder).keys() == {"run.json", "thesis.tex"} and not (folder / "round-1").exists()
+    with RunFolder.opened(folder, {"seed": 2}):
+        pass
+    assert contents(folder).keys() == {".lock", "run.json", "thesis.tex"} and not (folder / "round-1").exists()
 
 
 def test_a_stopped_run_goes_on_with_its_files_under_its_settings_alone(tmp_path):
-    run = RunFolder.opened(tmp_path, SETTINGS)
-    with run.writing("passages.tsv"):
-        (tmp_path / "passages.tsv").write_text("one")
-    with pytest.raises(OSError), run.writing("figures.json"):
-        raise OSError("a full disk")
+    with pytest.raises(OSError), RunFolder.opened(tmp_path, SETTINGS) as run:
+        with run.writing("passages.tsv"):
+            (tmp_path / "passages.tsv").write_text("one")
+        with run.writing("figures.json"):
+            raise OSError("a full disk")
     before = contents(tmp_path)
     with pytest.raises(KitError, match=r"run\.json: wanted the settings that this run was begun with"):
-        RunFolder.opened(tmp_path, {"seed": 2})
+        RunFolder.opened(tmp_path, {"seed": 2}).__enter__()
     assert contents(tmp_path) == before
-    again = RunFolder.opened(tmp_path, SETTINGS)
-    with again.writing("passages.tsv") as missing:
-        assert not missing
-    with again.writing("figures.json") as missing:
-        assert missing
-        (tmp_path / "figures.json").write_text("{}")
+    with RunFolder.opened(tmp_path, SETTINGS) as again:
+        with again.writing("passages.tsv") as missing:
+            assert not missing
+        with again.writing("figures.json") as missing:
+            assert missing
+            (tmp_path / "figures.json").write_text("{}")
+
+
+def test_a_folder_in_which_a_run_goes_on_is_refused(tmp_path):
+    refused = pytest.raises(KitError, match="wanted a folder that no other process works in, given one in use now")
+    with RunFolder.opened(tmp_path, SETTINGS), refused, RunFolder.opened(tmp_path, SETTINGS):
+        pass
 
 
 def write(name, text="mine"):
@@ -229,7 +240,8 @@ def write(name, text="mine"):
         (write("passages.tsv"), "passages.tsv: wanted the file as the run left it (or move it away), given one that"),
         (write("round-1/reader/config.json"), "config.json: wanted the file as the run left it"),
         (write("round-1/notes.md"), "notes.md: wanted the run's own files alone in its folders"),
-        (write("run.json", "{"), "run.json: wanted the manifest of a kit quickstart, given a file that does not read"),
+        (write("run.json", "{"), "run.json: wanted JSON, given a file that does not read"),
+        (write("run.json", "{}"), "run.json: wanted the manifest of a kit quickstart, given a file that does not read"),
         (write("run.json", '{"kind": "my run", "settings": 0, "finished": true, "files": {}}'), "given that of"),
         (write("run.json", '{"kind": "kit quickstart", "settings": {}, "finished": true, "files": {"../a": "1"}}'),
          "run.json: wanted names of files in its folder, given '../a'"),
@@ -242,14 +254,15 @@ def test_a_folder_that_is_not_all_the_runs_own_is_left_as_it_is(tmp_path, change
     change(folder)
     before = contents(tmp_path)
     with pytest.raises(KitError, match=re.escape(message)):
-        RunFolder.opened(folder, SETTINGS)
+        RunFolder.opened(folder, SETTINGS).__enter__()
     assert contents(tmp_path) == before
 
 
 def test_a_name_that_another_file_has_is_refused(tmp_path):
-    run = RunFolder.opened(tmp_path, SETTINGS)
-    write("figures.json")(tmp_path)
-    for call in (lambda: run.claim("figures.json"), lambda: run.writing("figures.json").__enter__()):
-        with pytest.raises(KitError, match=r"figures\.json: wanted a name that is free for the run"):
-            call()
+    refused = pytest.raises(KitError, match=r"figures\.json: wanted a name that is free for the run")
+    with RunFolder.opened(tmp_path, SETTINGS) as run:
+        write("figures.json")(tmp_path)
+        for call in (lambda: run.claim("figures.json"), lambda: run.writing("figures.json").__enter__()):
+            with refused:
+                call()
     assert (tmp_path / "figures.json").read_text() == "mine"

@@ -63,12 +63,18 @@ def run_quickstart(
     five minutes on two CPU cores.
     """
     plan = replace(plan, seed=seed)
-    run = RunFolder.opened(folder, {"seed": seed, "plan": asdict(plan), "world": world and _digest(world)})
-    folder = run.path
+    settings = {"seed": seed, "plan": asdict(plan), "world": world and _digest(world)}
+    with RunFolder.opened(folder, settings) as run:
+        return _run(run, plan, world or build_world(seed), log, progress)
+
+
+def _run(
+    run: RunFolder, plan: RoundsPlan, world: ToyWorld, log: Callable[[str], None], progress: bool
+) -> dict[str, Any]:
+    folder, seed = run.path, plan.seed
     run.claim("stages.json", "plan.json", *(f"round-{number}/" for number in range(plan.rounds + 1)))
     clock = _Clock(folder / "stages.json", log)
     with clock.stage("writing the encyclopaedia"):
-        world = world or build_world(seed)
         corpus = Corpus(world.passages.values())
         splits = {f"questions.{split}.jsonl": questions for split, questions in world.questions.items()}
         with run.writing("passages.tsv", *splits) as missing:

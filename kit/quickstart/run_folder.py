@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.files import contents, write_json
+from kit.files import contents, locked, read_json, write_json
 from kit.types import KitError
 
 MANIFEST = "run.json"
+LOCK = ".lock"  # of kit.files.locked
 KIND = "kit quickstart"
 ENDINGS = frozenset({".faiss", ".json", ".jsonl", ".model", ".npy", ".parquet", ".safetensors", ".tsv", ".txt"})
 
@@ -32,24 +33,26 @@ class RunFolder:
         self.finished = False
 
     @classmethod
-    def opened(cls, path: str | Path, settings: Mapping[str, Any]) -> RunFolder:
-        """The folder, to begin or to go on in: a finished run's files are removed, and no others.
+    @contextmanager
+    def opened(cls, path: str | Path, settings: Mapping[str, Any]) -> Iterator[RunFolder]:
+        """The folder, to begin or to go on in, for this process alone: a finished run's files go, and no others.
 
         Raises `KitError` if the folder holds other files and no manifest, if a file that the run wrote was changed
-        since, or if the run was stopped and had other settings; nothing is touched then.
+        since, if the run was stopped and had other settings, or if it runs now; nothing is touched then.
         """
         run = cls(Path(path), json.loads(json.dumps(settings)))
         if run.path.exists() and not run.path.is_dir():
             raise KitError(str(run.path), "a folder", "a file")
-        if not (run.path / MANIFEST).exists():
-            others = [one.name for one in contents(run.path)] if run.path.exists() else []
+        if run.path.exists() and not (run.path / MANIFEST).exists():
+            others = [one.name for one in contents(run.path) if one.name != LOCK]
             if others:
                 wanted = f"a new or empty folder, or one with the {MANIFEST} of an earlier run"
-                raise KitError(str(run.path), wanted, f"a folder with other files ({min(others)})")
-        else:
-            run._take_up()
-        run._write()
-        return run
+                raise KitError(str(run.path), wanted, f"a folder with other files ({others[0]})")
+        with locked(run.path):
+            if (run.path / MANIFEST).exists():
+                run._take_up()
+            run._write()
+            yield run
 
     @contextmanager
     def writing(self, *names: str) -> Iterator[bool]:
@@ -86,18 +89,18 @@ class RunFolder:
                 del self.files[name]
         for folder in [name for name in self.files if name.endswith("/")]:
             inside = sorted(one for one in (self.path / folder).rglob("*") if one.is_file())
-            made = [one for one in inside if one.suffix in ENDINGS]
-            self.files.update({one.relative_to(self.path).as_posix(): _digest(one) for one in made})
+            own = [one for one in inside if one.suffix in ENDINGS or one.name == LOCK]
+            self.files.update({one.relative_to(self.path).as_posix(): _digest(one) for one in own})
         self.finished = True
         self._write()
 
     def _take_up(self) -> None:
         manifest = self.path / MANIFEST
+        content = read_json(manifest, dict)
         try:
-            content = json.loads(manifest.read_text(encoding="utf-8"))
             kind, settings, finished = content["kind"], content["settings"], content["finished"]
             files = {str(name): digest for name, digest in content["files"].items()}
-        except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError):
+        except (KeyError, AttributeError):
             raise KitError(str(manifest), f"the manifest of a {KIND}", "a file that does not read as one") from None
         if kind != KIND:
             raise KitError(str(manifest), f"the manifest of a {KIND}", f"that of {kind!r}")
