@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from recipes_table import TableSizes, toy_markdown, toy_table, write_between
 
-from kit.recipes.table import Sizes, toy_markdown, toy_table, write_between
 from kit.train import Optimisation, ReaderTraining
 from kit.types import KitError
 
-TINY = Sizes(
+TINY = TableSizes(
     questions=12, test=8, listed=4, drawn=1, steps=1, ks=(1, 3),
     reader=ReaderTraining(Optimisation(steps=1), questions=2, n_context=2),
 )  # fmt: skip
@@ -17,15 +17,15 @@ TINY = Sizes(
 def test_a_table_is_made_and_goes_on(small_encoder, small_reader, world, tmp_path):
     small_encoder.save_pretrained(tmp_path / "bert")
     small_reader.save_pretrained(tmp_path / "t5")
-    said: list[str] = []
-    options = {"sizes": TINY, "world": world, "bert": tmp_path / "bert", "t5": tmp_path / "t5", "say": said.append}
+    lines: list[str] = []
+    options = {"sizes": TINY, "world": world, "bert": tmp_path / "bert", "t5": tmp_path / "t5", "say": lines.append}
     names = ("dpr", "rdr", "tas-b", "atlas-pdist")
     rows = toy_table(tmp_path / "run", names=names[:2], **options)
     assert [row["recipe"] for row in rows] == ["BM25", "start", "dpr", "rdr"]
     assert all(0 <= row["recall"]["1"] <= row["recall"]["3"] <= 1 for row in rows)
-    told = len(said)
+    before = len(lines)
     more = toy_table(tmp_path / "run", names=names, seeds=(0, 1), **options)
-    assert more[2:4] == rows[2:] and len(said) - told == 6
+    assert more[2:4] == rows[2:] and len(lines) - before == 6
     text = toy_markdown(more)
     assert text.count("\n") == 2 + 2 + 4 - 1 and "| 0, 1 |" in text
     line = next(line for line in text.splitlines() if "`dpr`" in line)

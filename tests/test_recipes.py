@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from kit.metrics import answer_hits
-from kit.recipes import RECIPES, Recipe, named_recipe, student_of, train_recipe
-from kit.recipes.published import marginal_likelihood
+from kit.recipes import RECIPES, Recipe, marginal_likelihood, named_recipe, student_of, train_recipe
 from kit.retrieve import BM25
 from kit.train import Distillation, InBatch, Optimisation, TopicBalanced
 from kit.types import KitError, ScoreTable
@@ -198,7 +197,7 @@ def test_marginal_likelihood_against_a_slow_loop():
 
 
 def test_the_page_lists_the_recipes_as_they_are():
-    from kit.recipes.table import RECIPES_MARK, TOY_MARK, recipes_markdown
+    from recipes_table import RECIPES_MARK, TOY_MARK, recipes_markdown
 
     page = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
     assert f"<!-- {RECIPES_MARK} -->\n{recipes_markdown()}\n<!-- end of {RECIPES_MARK} -->" in page

@@ -74,7 +74,8 @@ def train(
 
     It learns to say each question's answer from its best passages.
 
-    A stopped run goes on with the same command. Several GPUs: `accelerate launch -m kit.cli reader train ...`.
+    A stopped run goes on with the same command. Several GPUs: `accelerate launch -m kit.cli reader train ...`; two
+    processes on a CPU: `torchrun --nproc-per-node 2 -m kit.cli reader train ...`.
 
     \b
     Example:

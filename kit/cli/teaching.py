@@ -91,7 +91,8 @@ def train(
     A recipe is a teacher, a loss, a student and what a batch is made of. The teacher's scores are those of the file
     (`kit reader score` writes them), or of --teacher. `dpr` learns from answers and needs no teacher. The student is
     the recipe's, made from --model; with --family, or from a pair of encoders, the model as it is. A stopped run goes
-    on with the same command. Several GPUs: `accelerate launch -m kit.cli retriever train ...`.
+    on with the same command. Several GPUs: `accelerate launch -m kit.cli retriever train ...`; two
+    processes on a CPU: `torchrun --nproc-per-node 2 -m kit.cli retriever train ...`.
 
     \b
     Examples:

@@ -1,5 +1,5 @@
 """Every recipe trained at toy scale from one start and measured: the table of docs/recipes.md, made again by
-`python -m kit.recipes.table`.
+`python data/make/recipes_table.py`.
 
 All learn from the same training questions and BM25's passages for them; the test questions' entities are new to all.
 Knows nothing of how a recipe trains.
@@ -23,7 +23,7 @@ from kit.encoder import DualEncoder
 from kit.files import read_json, write_json, written_aside
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
-from kit.recipes.published import NO_TEACHER, RECIPES, Recipe, student_of, train_recipe
+from kit.recipes import NO_TEACHER, RECIPES, Recipe, student_of, train_recipe
 from kit.retrieve import BM25, DenseRetriever, add_random_passages
 from kit.shipped import DATA
 from kit.teachers import READER_TEACHERS, Teacher, load_teacher
@@ -31,12 +31,12 @@ from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
 from kit.types import KitError, Question, ScoreTable
 
-PAIR_TEACHERS = {"cross_encoder": "toy-bert-cat", "extractive_reader": "toy-dpr-reader"}
+SHIPPED_TEACHERS = {"cross_encoder": "toy-bert-cat", "extractive_reader": "toy-dpr-reader"}
 RECIPES_MARK, TOY_MARK = "recipes", "toy table"
 
 
 @dataclass(frozen=True)
-class Sizes:
+class TableSizes:
     """What the table is made of; the defaults are the documentation's."""
 
     questions: int = 2000  # training questions
@@ -49,7 +49,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Ground:
+class SharedData:
     """What all recipes share: where they start, what they learn from, and what they are measured on."""
 
     folder: Path
@@ -58,10 +58,10 @@ class Ground:
     pair_teachers: Mapping[str, str | Path]
     corpus: Corpus
     train: Sequence[Question]
-    found: ScoreTable  # BM25's passages of the training questions
+    retrieved: ScoreTable  # BM25's passages of the training questions
     cells: ScoreTable  # the same with passages drawn from the corpus: what the teachers score
     test: Sequence[Question]
-    sizes: Sizes
+    sizes: TableSizes
 
 
 def toy_table(
@@ -69,11 +69,11 @@ def toy_table(
     *,
     names: Sequence[str] = tuple(RECIPES),
     seeds: Sequence[int] = (0,),
-    sizes: Sizes = Sizes(),
+    sizes: TableSizes = TableSizes(),
     world: ToyWorld | None = None,
     bert: str | Path = DATA / "bert",
     t5: str | Path = DATA / "t5",
-    pair_teachers: Mapping[str, str | Path] = PAIR_TEACHERS,
+    pair_teachers: Mapping[str, str | Path] = SHIPPED_TEACHERS,
     say: Callable[[str], None] = print,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
@@ -83,14 +83,14 @@ def toy_table(
     is trained once, with seed 0; `pair_teachers` are checkpoints by teacher. Rows, reader and scores are kept
     in `folder`; a stopped table goes on there.
     """
-    ground = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)
-    path = ground.folder / "rows.json"
+    shared = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)
+    path = shared.folder / "rows.json"
     rows: dict[str, dict[str, Any]] = read_json(path, dict) if path.exists() else {}
-    tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(ground)[0]}
-    tasks["start"] = lambda: _baselines(ground)[1]
+    tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(shared)[0]}
+    tasks["start"] = lambda: _baselines(shared)[1]
     for seed in seeds:
         for name in names:
-            tasks[f"{name}, seed {seed}"] = lambda name=name, seed=seed: measure(ground, RECIPES[name], seed, progress)
+            tasks[f"{name}, seed {seed}"] = lambda name=name, seed=seed: measure(shared, RECIPES[name], seed, progress)
     for key, task in tasks.items():
         if key not in rows:
             rows[key] = task()
@@ -100,74 +100,74 @@ def toy_table(
 
 
 def prepare(
-    folder: Path, sizes: Sizes, world: ToyWorld, bert: Path, t5: Path, pair_teachers: Mapping[str, str | Path]
-) -> Ground:
+    folder: Path, sizes: TableSizes, world: ToyWorld, bert: Path, t5: Path, pair_teachers: Mapping[str, str | Path]
+) -> SharedData:
     """The questions, and BM25's passages for them."""
     corpus = Corpus(world.passages.values())
     rng = random.Random(0)
     train = rng.sample(world.questions["train"], min(sizes.questions, len(world.questions["train"])))
     test = list(world.questions["test"])
     test = test if sizes.test is None else rng.sample(test, min(sizes.test, len(test)))
-    found = BM25(corpus).retrieve(train, sizes.listed)
-    cells = add_random_passages(found, corpus, sizes.drawn, 0)
-    return Ground(folder, bert, t5, pair_teachers, corpus, train, found, cells, test, sizes)
+    retrieved = BM25(corpus).retrieve(train, sizes.listed)
+    cells = add_random_passages(retrieved, corpus, sizes.drawn, 0)
+    return SharedData(folder, bert, t5, pair_teachers, corpus, train, retrieved, cells, test, sizes)
 
 
-def measure(ground: Ground, recipe: Recipe, seed: int, progress: bool) -> dict[str, Any]:
+def measure(shared: SharedData, recipe: Recipe, seed: int, progress: bool) -> dict[str, Any]:
     """A recipe's student, trained and measured; its seconds are the processor's, of training and a live teacher."""
-    student = student_of(recipe, _start(ground))
+    student = student_of(recipe, _start(shared))
     labels = recipe.teacher == NO_TEACHER
-    table = ground.found if labels else _scores(ground, recipe.teacher, progress)
-    second = _teacher(ground, recipe.teacher, progress) if recipe.batches == "topic-balanced" else None
+    table = shared.retrieved if labels else _scores(shared, recipe.teacher, progress)
+    second = _teacher(shared, recipe.teacher, progress) if recipe.batches == "topic-balanced" else None
     begin = time.process_time()
     train_recipe(
-        recipe, student, ground.train, ground.corpus, table,
-        second=second, steps=ground.sizes.steps, seed=seed, progress=progress,
+        recipe, student, shared.train, shared.corpus, table,
+        second=second, steps=shared.sizes.steps, seed=seed, progress=progress,
     )  # fmt: skip
     seconds = time.process_time() - begin
-    teacher = None if labels else answer_recall(table, ground.train, ground.corpus, (1,))[1]
+    teacher = None if labels else answer_recall(table, shared.train, shared.corpus, (1,))[1]
     row = {"recipe": recipe.name, "seed": seed, "seconds": seconds, "teacher": teacher}
-    return {**row, "recall": _recall(ground, student, recipe.name)}
+    return {**row, "recall": _recall(shared, student, recipe.name)}
 
 
-def _start(ground: Ground) -> DualEncoder:
-    return DualEncoder.from_pretrained(ground.bert, device="cpu")
+def _start(shared: SharedData) -> DualEncoder:
+    return DualEncoder.from_pretrained(shared.bert, device="cpu")
 
 
-def _recall(ground: Ground, encoder: DualEncoder, name: str) -> dict[str, float]:
-    retriever = DenseRetriever.over(encoder, ground.corpus, name=name, batch_size=256)
-    table = retriever.retrieve(ground.test, max(ground.sizes.ks))
-    return _keys(answer_recall(table, ground.test, ground.corpus, ground.sizes.ks))
+def _recall(shared: SharedData, encoder: DualEncoder, name: str) -> dict[str, float]:
+    retriever = DenseRetriever.over(encoder, shared.corpus, name=name, batch_size=256)
+    table = retriever.retrieve(shared.test, max(shared.sizes.ks))
+    return _keys(answer_recall(table, shared.test, shared.corpus, shared.sizes.ks))
 
 
-def _baselines(ground: Ground) -> list[dict[str, Any]]:
-    bm25 = BM25(ground.corpus).retrieve(ground.test, max(ground.sizes.ks))
-    told = answer_recall(ground.found, ground.train, ground.corpus, (1,))[1]
-    shared = {"seed": 0, "seconds": 0.0}
-    recall = _keys(answer_recall(bm25, ground.test, ground.corpus, ground.sizes.ks))
+def _baselines(shared: SharedData) -> list[dict[str, Any]]:
+    bm25 = BM25(shared.corpus).retrieve(shared.test, max(shared.sizes.ks))
+    first = answer_recall(shared.retrieved, shared.train, shared.corpus, (1,))[1]
+    row = {"seed": 0, "seconds": 0.0}
+    recall = _keys(answer_recall(bm25, shared.test, shared.corpus, shared.sizes.ks))
     return [
-        {"recipe": "BM25", **shared, "teacher": told, "recall": recall},
-        {"recipe": "start", **shared, "teacher": None, "recall": _recall(ground, _start(ground), "start")},
+        {"recipe": "BM25", **row, "teacher": first, "recall": recall},
+        {"recipe": "start", **row, "teacher": None, "recall": _recall(shared, _start(shared), "start")},
     ]
 
 
-def _scores(ground: Ground, name: str, progress: bool) -> ScoreTable:
+def _scores(shared: SharedData, name: str, progress: bool) -> ScoreTable:
     """The teacher's scores for the training questions, from the folder if they are there."""
-    path = ground.folder / "scores" / f"{name}.parquet"
+    path = shared.folder / "scores" / f"{name}.parquet"
     if not path.exists():
-        teacher = _teacher(ground, name, progress)
-        teacher.score(ground.train, ground.corpus, ground.cells, progress=progress).save(path)
+        teacher = _teacher(shared, name, progress)
+        teacher.score(shared.train, shared.corpus, shared.cells, progress=progress).save(path)
     return ScoreTable.load(path)
 
 
-def _teacher(ground: Ground, name: str, progress: bool) -> Teacher:
+def _teacher(shared: SharedData, name: str, progress: bool) -> Teacher:
     """The teacher; the reader is trained where the folder does not hold it."""
     if name not in READER_TEACHERS:
-        return load_teacher(name, ground.pair_teachers[name], device="cpu")
-    place = ground.folder / "reader"
+        return load_teacher(name, shared.pair_teachers[name], device="cpu")
+    place = shared.folder / "reader"
     if not (place / "config.json").exists():
-        reader = FiDReader.from_pretrained(ground.t5, device="cpu")
-        train_reader(reader, ground.train, ground.corpus, ground.found, ground.sizes.reader, progress=progress)
+        reader = FiDReader.from_pretrained(shared.t5, device="cpu")
+        train_reader(reader, shared.train, shared.corpus, shared.retrieved, shared.sizes.reader, progress=progress)
         reader.save_pretrained(place)
     return load_teacher(name, place, device="cpu")
 
@@ -191,13 +191,13 @@ def toy_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [f"| recipe | teacher's first | {' | '.join(f'recall@{k}' for k in ks)} | CPU seconds | seeds |"]
     lines.append("|---|---|" + "---|" * len(ks) + "---|---|")
     for name in dict.fromkeys(row["recipe"] for row in rows):
-        mine = [row for row in rows if row["recipe"] == name]
-        told = "" if mine[0]["teacher"] is None else f"{mine[0]['teacher']:.3f}"
-        recall = [_spread([row["recall"][k] for row in mine]) for k in ks]
-        seconds = f"{np.mean([row['seconds'] for row in mine]):.0f}" if name in RECIPES else ""
-        seeds = ", ".join(str(row["seed"]) for row in mine) if name in RECIPES else ""
-        shown = f"`{name}`" if name in RECIPES else name
-        lines.append(f"| {' | '.join([shown, told, *recall, seconds, seeds])} |")
+        own = [row for row in rows if row["recipe"] == name]
+        first = "" if own[0]["teacher"] is None else f"{own[0]['teacher']:.3f}"
+        recall = [_spread([row["recall"][k] for row in own]) for k in ks]
+        seconds = f"{np.mean([row['seconds'] for row in own]):.0f}" if name in RECIPES else ""
+        seeds = ", ".join(str(row["seed"]) for row in own) if name in RECIPES else ""
+        label = f"`{name}`" if name in RECIPES else name
+        lines.append(f"| {' | '.join([label, first, *recall, seconds, seeds])} |")
     return "\n".join(lines)
 
 
@@ -230,7 +230,7 @@ def main(
     seed: Annotated[list[int] | None, typer.Option(help="of the students; several give mean and range")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
 ) -> None:
-    """Train and measure every recipe at toy scale. Example: python -m kit.recipes.table --seed 0 --seed 1"""
+    """Train and measure every recipe at toy scale. Example: python data/make/recipes_table.py --seed 0 --seed 1"""
     if threads:
         torch.set_num_threads(threads)
     rows = toy_table(folder, names=only or tuple(RECIPES), seeds=seed or [0], progress=True)
