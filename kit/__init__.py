@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # what editors complete
     from kit import quickstart as quickstart
     from kit import reader as reader
     from kit import recipes as recipes
-    from kit import report as report
     from kit import retrieve as retrieve
     from kit import rounds as rounds
     from kit import teachers as teachers
