@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any, TypeVar
 
 from kit.types import KitError
@@ -47,6 +49,13 @@ def list_of(where: str, items: Iterable[T] | Any, kind: type[T], what: str) -> l
     if wrong is not None:
         raise KitError(where, wanted, f"{taken[wrong]!r:.60} at position {wrong}")
     return taken
+
+
+def real_number(where: str, name: str, value: object) -> float:
+    """The value, which is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise KitError(where, f"{name} that is a number", f"{value!r:.60}")
+    return float(value)
 
 
 def instance_of(where: str, value: object, kind: type[T] | tuple[type, ...], wanted: str) -> T:

@@ -181,12 +181,14 @@ class ScoreTable:
 
     def row_of(self, question_id: str) -> int:
         """The row of a question; `KitError` where the table does not have it."""
-        if question_id not in self.rows:
+        if not isinstance(question_id, str) or question_id not in self.rows:
             raise KitError(f"score table {self.name!r}", "a question that it holds", repr(question_id))
         return self.rows[question_id]
 
     def select(self, question_ids: Sequence[str]) -> ScoreTable:
         """The rows of these questions, in their order."""
+        if isinstance(question_ids, str | bytes) or not isinstance(question_ids, Iterable):
+            raise KitError(f"score table {self.name!r}", "a list of question ids", f"{question_ids!r:.60}")
         rows = [self.row_of(i) for i in question_ids]
         return ScoreTable(self.name, self.question_ids[rows], self.passage_ids[rows], self.values[rows])
 
@@ -218,6 +220,8 @@ class ScoreTable:
 
         A passage of `other` that this table does not have gets NaN; a question that it does not have is an error.
         """
+        if not isinstance(other, ScoreTable):
+            raise KitError(f"score table {self.name!r}", "another score table", f"{other!r:.60}")
         values = np.full(other.values.shape, np.nan, dtype=np.float32)
         for row, question_id in enumerate(other.question_ids.tolist()):
             mine = self.row_of(question_id)

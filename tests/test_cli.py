@@ -570,3 +570,22 @@ def test_what_is_strange_in_a_file_is_one_line(place):
     (place / "blank.jsonl").write_text('{"question": "a", "answers": ["x", ""]}\n')
     ended = kit("kit retriever search blank.jsonl --bm25 toy/passages.tsv --k 5")
     assert "kit: warning: blank.jsonl:1: blank answer (it is passed over)\n" in ended.err
+
+
+def test_a_teachers_triples_train_a_student_from_the_command_line(place, monkeypatch):
+    folder = place / "triples"
+    folder.mkdir()
+    rows = ["11.2\t2.1\t1\ta\tb", "10.1\t3.3\t2\tb\tc", "9.9\t-1.0\t3\tc\ta"]
+    (folder / "kd.tsv").write_text("\n".join(rows) + "\n")
+    (folder / "q.tsv").write_text("1\twhat is a\n2\twhat is b\n3\twhat is c\n")
+    (folder / "p.tsv").write_text("a\tthe first\nb\tthe second\nc\tthe third\n")
+    line = example("retriever train", 3).replace("toy-bert", str(place / "models" / "bert"))
+    monkeypatch.chdir(folder)
+    ended = kit(f"{line} --steps 2 --batch 2 --family bert-dot")
+    assert ended.code == 0, ended.err
+    assert (folder / "kd" / "kit_encoder.json").exists()
+    ended = kit("kit retriever train kd.tsv --model x --out y --recipe margin-mse")
+    assert ended.code == 2 and "--questions, --passages: wanted both with a teacher's triples" in ended.err
+    (folder / "p.tsv").write_text("a\tthe first\n")
+    ended = kit(f"{line} --steps 2")
+    assert ended.code == 2 and "wanted all passages of the triples, given no passage" in ended.err

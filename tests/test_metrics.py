@@ -80,7 +80,7 @@ def test_an_empty_table_holds_no_answer():
 
 
 def test_mistakes_of_answer_recall_are_named():
-    with pytest.raises(KitError, match="score table 't': wanted k from 1 to 3, its passages a question, given 20"):
+    with pytest.raises(KitError, match="score table 't': wanted k from 1 to 3, given 20"):
         metrics.answer_recall(TABLE, QUESTIONS, CORPUS, [1, 20])
     with pytest.raises(KitError, match="question '1': wanted at least one answer, given none"):
         metrics.answer_recall(TABLE, [Question("1", "?")], CORPUS, [1])
@@ -165,7 +165,7 @@ def test_diagnostics_as_recorded(case):
 
 
 def test_mistakes_of_diagnostics_are_named():
-    with pytest.raises(KitError, match="k: wanted 1 to 2, the number of passages, given 3"):
+    with pytest.raises(KitError, match="scores: wanted k from 1 to 2, given 3"):
         metrics.cover_depth([1.0, 2.0], 3)
     with pytest.raises(KitError, match="given NaN among them"):
         metrics.inversions([1.0, NAN])

@@ -26,6 +26,7 @@ from kit.cli.options import (
     named,
     optimised,
     own_device,
+    refuse_overwriting,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ PassageModel = Annotated[
 
 @app.command()
 def train(
-    examples: Annotated[Path, typer.Argument(help="examples with a teacher's scores, .json or .jsonl (.gz too)")],
+    examples: Annotated[
+        Path, typer.Argument(help="examples with a teacher's scores, .json or .jsonl, or its triples, .tsv (.gz too)")
+    ],
     model: Model,
     out: Annotated[Path, typer.Option(help="folder for the trained encoder")],
     recipe: Annotated[
@@ -68,6 +71,10 @@ def train(
         float | None, typer.Option(help="of the student's scores (and the teacher's), for kl and kin")
     ] = None,
     teacher_temperature: Annotated[float | None, typer.Option(help="of the teacher's scores, if another")] = None,
+    questions_file: Annotated[
+        Path | None, typer.Option("--questions", help="the questions of triples, whose lines have ids alone")
+    ] = None,
+    passages_file: Annotated[Path | None, typer.Option("--passages", help="the passages of triples")] = None,
     dev: Annotated[
         Path | None, typer.Option(help="scored examples to measure agreement on; the best state is kept")
     ] = None,
@@ -99,12 +106,14 @@ def train(
       kit retriever train toy/train.scored.jsonl --model toy-bert --out toy/retriever --steps 200
       kit retriever train toy/train.bm25.jsonl --model toy-bert --out toy/dpr --recipe dpr --steps 200
       kit retriever train toy/train.bm25.jsonl --model toy-bert --out toy/rdr --recipe rdr --teacher toy-dpr-reader
+      kit retriever train kd.tsv --questions q.tsv --passages p.tsv --recipe margin-mse --model toy-bert --out kd
     """
     from kit.cli.runs import finish, run_folder
     from kit.data import load_examples
 
     folder_to_write(out, ("kit_encoder.json",), "encoder")
-    questions, corpus, table = load_examples(examples, name="teacher")
+    refuse_overwriting((out,), (examples, model, dev, questions_file, passages_file))
+    questions, corpus, table = _scored(examples, questions_file, passages_file)
     measured = None if dev is None else load_examples(dev, name="teacher")
     from kit.recipes import RECIPES, student_of, train_recipe
     from kit.teachers import load_teacher
@@ -137,6 +146,30 @@ def train(
         best=measured and "kendall",
     )  # fmt: skip
     finish(training, out, work, encoder.save_pretrained)
+
+
+def _scored(examples: Path, questions_file: Path | None, passages_file: Path | None) -> Any:
+    """Questions, passages and a teacher's scores: of examples, or of neural-ranking-kd's triples and two more files."""
+    from kit.data import load_examples, load_passages, load_questions
+    from kit.teachers.triples import load_teacher_triples
+    from kit.types import KitError
+
+    triples = examples.name.removesuffix(".gz").endswith(".tsv")
+    if triples != (questions_file is not None) or triples != (passages_file is not None):
+        given = "none" if triples else "examples, which hold their own"
+        raise KitError("--questions, --passages", "both with a teacher's triples (.tsv), and only then", given)
+    if not triples:
+        return load_examples(examples, name="teacher")
+    table = load_teacher_triples(examples)
+    questions = [one for one in load_questions(questions_file) if one.id in table.rows]
+    corpus = load_passages(passages_file)
+    missing = [name for name in table.question_ids.tolist() if name not in {one.id for one in questions}]
+    if missing:
+        raise KitError(str(questions_file), "all questions of the triples", f"no question {missing[0]!r}")
+    absent = next((name for name in table.passage_ids[table.mask].tolist() if name not in corpus), None)
+    if absent is not None:
+        raise KitError(str(passages_file), "all passages of the triples", f"no passage {absent!r}")
+    return questions, corpus, table
 
 
 def load_encoder(

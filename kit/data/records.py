@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NoReturn, TextIO
 
+from kit.arguments import instance_of
 from kit.files import written_aside
 from kit.types import KitError
 
@@ -32,7 +33,7 @@ def file_format(path: str | Path, wanted: Collection[str]) -> str:
     >>> file_format("train.jsonl.gz", {".json", ".jsonl"})
     '.jsonl'
     """
-    path = Path(path)
+    path = Path(instance_of("file", path, str | Path, "a path"))
     ending = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if ending not in wanted:
         raise KitError(str(path), f"a name that ends in {' or '.join(sorted(wanted))} (and .gz)", repr(path.name))
@@ -136,7 +137,7 @@ def read_records(path: str | Path, on_error: Complain | None = None) -> Iterator
     with reading(path) as stream:
         head = stream.peek(4096)  # type: ignore[attr-defined]
         if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise KitError(str(path), "text in UTF-8", "UTF-16 (save it as UTF-8)")
+            return complain(KitError(str(path), "text in UTF-8", "UTF-16 (save it as UTF-8)"))
         head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
         if head[:1] == b"[":
             items = _list_items(path, stream)

@@ -6,12 +6,13 @@ mean is the number that papers print. A table is ranked by its values; ties and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike
 
+from kit.arguments import instance_of, list_of, whole_number
 from kit.metrics.answers import answer_finder, searchable
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -26,7 +27,9 @@ def answer_hits(
     Titles are not searched. Each passage is tokenised once, however many questions share it. A question without
     answers, one that the table does not hold, and a passage that the corpus does not hold are `KitError`s.
     """
-    for question in questions:
+    instance_of("corpus", corpus, Mapping, "passages by their ids")
+    _table(table)
+    for question in list_of("questions", questions, Question, "questions"):
         if not question.answers:
             raise KitError(f"question {question.id!r}", "at least one answer", "none")
     finders = [answer_finder(question.answers, regex) for question in questions]
@@ -50,7 +53,8 @@ def answer_ranks(
 
     `(ranks <= k).mean()` is the recall at k, for any k up to the table's width, and `(1 / ranks)` the reciprocal rank.
     """
-    ranked = _ranked(table.select([question.id for question in questions]))
+    questions = list_of("questions", questions, Question, "questions")
+    ranked = _ranked(_table(table).select([question.id for question in questions]))
     return _first(answer_hits(ranked, questions, corpus, regex=regex))
 
 
@@ -72,11 +76,11 @@ def answer_recall(
     >>> answer_recall(table, [Question("q", "capital of France?", ("Paris",))], corpus, [1, 2])
     {1: 0.0, 2: 1.0}
     """
-    wrong = [k for k in ks if not 1 <= k <= table.values.shape[1]]
-    if wrong:
-        raise KitError(
-            f"score table {table.name!r}", f"k from 1 to {table.values.shape[1]}, its passages a question", wrong[0]
-        )
+    width = _table(table).values.shape[1]
+    if isinstance(ks, str | bytes) or not isinstance(ks, Iterable):
+        raise KitError("answer_recall", "a list of numbers k", f"{ks!r:.60}")
+    ks = [whole_number(f"score table {table.name!r}", "k", k, most=width) for k in ks]
+    questions = list_of("questions", questions, Question, "questions")
     if not questions:
         raise KitError("answer_recall", "questions", "none")
     ranks = answer_ranks(table, questions, corpus, regex=regex)
@@ -85,7 +89,8 @@ def answer_recall(
 
 def judged(table: ScoreTable, judgements: Judgements) -> ScoreTable:
     """The table's rows of questions that have judgements, as trec_eval counts them (TREC DL judges 43 of 200)."""
-    return table.select([i for i in table.question_ids.tolist() if i in judgements])
+    _judgements(judgements)
+    return table.select([i for i in _table(table).question_ids.tolist() if i in judgements])
 
 
 def reciprocal_rank(
@@ -136,7 +141,10 @@ def ndcg(table: ScoreTable, judgements: Judgements, k: int = 10) -> Float[np.nda
     [0.6309]
     """
     gains = np.maximum(_grades(table, judgements, k), 0)
-    best = [sorted((g for g in judgements[i].values() if g > 0), reverse=True)[:k] for i in table.question_ids.tolist()]
+    _judgements(judgements)
+    best = [
+        sorted((g for g in _of(judgements, i).values() if g > 0), reverse=True)[:k] for i in table.question_ids.tolist()
+    ]
     ideal = np.array([(row / np.log2(np.arange(2, len(row) + 2))).sum() if row else 0.0 for row in best])
     gained = (gains / np.log2(np.arange(2, gains.shape[1] + 2))).sum(1)
     return np.divide(gained, ideal, out=np.zeros(len(gained)), where=ideal > 0)
@@ -173,7 +181,10 @@ def cover_depth(scores: ArrayLike, k: int) -> int:
 
 
 def _vector(scores: object) -> np.ndarray:
-    values = np.asarray(scores, dtype=float)
+    try:
+        values = np.asarray(scores, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise KitError("scores", "one question's scores, a number for each passage", f"{scores!r:.60}") from None
     if values.ndim != 1 or np.isnan(values).any():
         given = f"shape {values.shape}" if values.ndim != 1 else "NaN among them"
         raise KitError("scores", "one question's scores, a number for each passage", given)
@@ -182,20 +193,27 @@ def _vector(scores: object) -> np.ndarray:
 
 def _order(scores: object, k: int) -> np.ndarray:
     values = _vector(scores)
-    if not 1 <= k <= len(values):
-        raise KitError("k", f"1 to {len(values)}, the number of passages", k)
+    k = whole_number("scores", "k", k, most=len(values))
     return np.argsort(-values, kind="stable")
 
 
 def _passage(corpus: Mapping[str, Passage], passage_id: str) -> Passage:
     try:
-        return corpus[passage_id]
+        return instance_of("corpus", corpus[passage_id], Passage, "passages")
     except KeyError:
         raise KitError("corpus", "the passages of the table", f"no passage {passage_id!r}") from None
 
 
+def _table(table: object) -> ScoreTable:
+    return instance_of("table", table, ScoreTable, "a score table")
+
+
+def _judgements(judgements: object) -> Judgements:
+    return instance_of("judgements", judgements, Mapping, "{question id: {passage id: grade}}")
+
+
 def _ranked(table: ScoreTable, k: int | None = None) -> ScoreTable:
-    return table.top(max(table.values.shape[1], 1) if k is None else k)
+    return _table(table).top(max(table.values.shape[1], 1) if k is None else k)
 
 
 def _first(hits: Bool[np.ndarray, "q k"]) -> Float[np.ndarray, " q"]:
@@ -219,6 +237,6 @@ def _rows(table: ScoreTable) -> zip[tuple[str, list[str]]]:
 
 
 def _of(judgements: Judgements, question_id: str) -> Mapping[str, int]:
-    if question_id not in judgements:
+    if question_id not in _judgements(judgements):
         raise KitError(f"question {question_id!r}", "judgements (`judged` keeps the questions that have some)", "none")
     return judgements[question_id]

@@ -15,7 +15,7 @@ import numpy as np
 import regex
 from bm25s.stopwords import STOPWORDS_EN
 
-from kit.arguments import instance_of, list_of, whole_number
+from kit.arguments import instance_of, list_of, real_number, whole_number
 from kit.data.records import warn
 from kit.files import folder_aside, read_json, restored, write_json
 from kit.index.search import MOST_K
@@ -91,6 +91,7 @@ class BM25:
     def __init__(self, corpus: Mapping[str, Passage], *, k1: float = 0.9, b: float = 0.4, stem: str = "plural") -> None:
         if stem not in STEMS:
             raise KitError("stem", " or ".join(STEMS), repr(stem))
+        k1, b = real_number("BM25", "k1", k1), real_number("BM25", "b", b)
         if k1 < 0 or not 0 <= b <= 1:
             raise KitError("BM25", "k1 >= 0 and b in 0 ... 1", f"k1={k1}, b={b}")
         if not len(instance_of("BM25", corpus, Mapping, "a corpus")):
@@ -101,6 +102,7 @@ class BM25:
         vocabulary: dict[str, int] = {}
         documents = []
         for passage in corpus.values():
+            instance_of("BM25", passage, Passage, "a corpus of passages")
             words = words_of(f"{passage.title} {passage.text}", stem=stem)
             documents.append(array("i", [vocabulary.setdefault(word, len(vocabulary)) for word in words]))
         if not vocabulary:

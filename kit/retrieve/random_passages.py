@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from kit.arguments import instance_of, whole_number
+from kit.index.search import MOST_K
 from kit.types import Passage, ScoreTable
 
 
@@ -23,7 +24,7 @@ def add_random_passages(table: ScoreTable, corpus: Mapping[str, Passage], count:
     """
     instance_of("add_random_passages", table, ScoreTable, "a score table")
     instance_of("add_random_passages", corpus, Mapping, "a corpus")
-    if whole_number("add_random_passages", "count", count, least=0) == 0:
+    if whole_number("add_random_passages", "count", count, least=0, most=MOST_K) == 0:
         return table
     names, rows = list(corpus), []
     for question_id in table.question_ids.tolist():
