@@ -83,7 +83,9 @@ def test_an_explorer_is_shown_and_linked_by_its_name():
     both = {"application/vnd.jupyter.widget-view+json": {"model_id": "m"}, "text/html": "<p>fallback</p>"}
     notebook = new_notebook(cells=[new_code_cell("x", outputs=[new_output("display_data", both)])])
     page = render_notebook(notebook, Page("One", explorers={"m": {"name": "Loss lab", "address": "loss-lab.html"}}))
-    assert "<p>fallback</p>" in page and '<a href="loss-lab.html">Loss lab' in page
+    assert 'title="Loss lab" src="loss-lab.html"></iframe>' in page and '<a href="loss-lab.html">Loss lab' in page
+    assert "frame-src 'self' file:" in page and "<p>fallback</p>" not in page
+    assert "<p>fallback</p>" in render_notebook(notebook, Page("Not exported"))
 
 
 def test_a_page_has_contents_and_no_dead_links():

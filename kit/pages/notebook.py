@@ -71,7 +71,7 @@ def render_notebook(notebook: NotebookNode, page: Page) -> str:
     figures = any(MIME in output.get("data", ()) for cell in notebook.cells for output in cell.get("outputs", ()))
     parts = {
         "title": page.title, "navigation": page.navigation, "explorers": page.explorers, "contents": contents,
-        "policy": POLICY, "style": style(), 
+        "policy": POLICY + "; frame-src 'self' file:" * bool(page.explorers), "style": style(), 
         "drawing": plotly_html(page.plotly) + drawing_html() if figures else "",
     }  # fmt: skip
     return _exporter().from_notebook_node(notebook, {"page": parts})[0]
