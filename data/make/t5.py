@@ -65,7 +65,8 @@ class Run:
         tokenizer = t5_tokenizer()
         t5 = initial_t5(tokenizer, seed=seed)
         if start is not None:
-            t5.load_state_dict(FiDReader.from_pretrained(start, device="cpu").t5.state_dict())
+            begun = FiDReader.from_pretrained(start, device="cpu")
+            t5, tokenizer = begun.t5, begun.tokenizer
             kept = read_json(start / "pretraining.json", dict)
             self.step, self.level = kept["step"], LEVELS.index(kept["level"])
         self.moments_from = self.step  # where the optimisers' moments begin
