@@ -9,7 +9,7 @@ from kit.types import KitError
 
 EXTRAS = {
     "cpu": ("faiss",),
-    "lab": ("IPython", "anywidget", "ipywidgets", "jupyterlab", "pandas", "plotly"),
+    "lab": ("IPython", "anywidget", "ipywidgets", "jupyterlab", "plotly"),
     "course": ("ipykernel", "latex2mathml", "nbclient", "nbconvert", "nbformat"),
 }
 _EXTRA_OF = {package: extra for extra, packages in EXTRAS.items() for package in packages}

@@ -231,12 +231,8 @@ class ScoreTable:
 
     def to_frame(self) -> pandas.DataFrame:
         """One row a cell: question_id, passage_id, rank (from 1, in the table's order), value; no missing cells."""
-        try:
-            import pandas
-        except ModuleNotFoundError as error:
-            from kit.extras import missing_extra
+        import pandas
 
-            raise missing_extra("ScoreTable.to_frame", error) from None
         return pandas.DataFrame(dict(zip(("question_id", "passage_id", "rank", self.name), self._cells(), strict=True)))
 
     def _cells(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -55,8 +55,8 @@ def test_all_names_are_there_and_editors_complete_them():
 def test_the_core_needs_no_extra():
     core = "types files text data metrics losses attention checkpoints encoder reader index retrieve teachers train"
     loaded = f"for name in {[*core.split(), 'rounds', 'recipes']}: getattr(kit, name)"
-    code = f"{without('lab', 'course', but={'pandas', 'IPython'})}\nimport kit\n{loaded}\nprint(kit.KitError)"
-    ended = run(code)  # transformers loads the two if their distributions are there
+    code = f"{without('lab', 'course', but={'IPython'})}\nimport kit\n{loaded}\nprint(kit.KitError)"
+    ended = run(code)  # transformers loads IPython if its distribution is there
     assert ended.stdout == "<class 'kit.types.KitError'>\n", ended.stderr
 
 
@@ -72,10 +72,3 @@ def test_a_missing_part_names_its_extra(statement):
 def test_a_command_names_the_extra_it_needs(tmp_path):
     ended = run(f"{without('course', 'lab')}\nfrom kit.cli import main\nmain(['course', '--out', {str(tmp_path)!r}])")
     assert ended.returncode == 2 and 'pip install "kit[' in ended.stderr and "Traceback" not in ended.stderr
-
-
-def test_a_table_without_pandas_is_shown_and_says_what_a_frame_needs():
-    table = "kit.ScoreTable('<b>', ['q'], [['<p>', 'b']], [[2.0, float('nan')]])"
-    ended = run(f"{without('lab')}\nimport kit\ntable = {table}\nprint(table._repr_html_())\ntable.to_frame()")
-    assert "&lt;p&gt;" in ended.stdout and "&lt;b&gt;" in ended.stdout and "<b>" not in ended.stdout, ended.stderr
-    assert 'wanted the package pandas (pip install "kit[lab]")' in ended.stderr.splitlines()[-1]
