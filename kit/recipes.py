@@ -52,9 +52,9 @@ def marginal_likelihood(
     >>> marginal_likelihood(torch.tensor([[0.0, 0.0]]), torch.tensor([[0.5, 0.25]]).log())  # -log 0.375
     tensor(0.9808)
     """
-    known = teacher.isfinite() if mask is None else mask.bool() & teacher.isfinite()
-    words = known.any(1, keepdim=True)  # (q, 1)
-    return emdr2(teacher.unsqueeze(-1), student, words, known, per="sequence", temperature=temperature)
+    cells = teacher.isfinite() if mask is None else mask.bool() & teacher.isfinite()
+    words = cells.any(1, keepdim=True)  # (q, 1)
+    return emdr2(teacher.unsqueeze(-1), student, words, cells, per="sequence", temperature=temperature)
 
 
 RECIPE_LOSSES: dict[str, Callable[..., Tensor]] = {**LOSSES, "emdr2": marginal_likelihood}

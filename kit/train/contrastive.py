@@ -1,6 +1,6 @@
 """Contrastive training, DPR's: a passage with the answer against a hard one without it and all others of the batch.
 
-What a passage is worth is said by labels (it holds an answer or not), not by a teacher. Knows no teachers.
+Labels say what a passage is worth (it holds an answer or not), not a teacher. Knows no teachers.
 Source: DPR (Karpukhin et al. 2020), sections 3.2 and 5.1.
 """
 
