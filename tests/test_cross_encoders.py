@@ -297,3 +297,25 @@ def test_relevance_logits_teach_as_recorded(dpr, monkeypatch):
     scores = teacher.score([Question(i, "when") for i in "abc"], corpus, table)
     torch.testing.assert_close(torch.tensor(scores.values), logits)
     assert kl(logits + 3, torch.tensor(scores.values)).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_roberta_and_its_kin_read_two_tokens_fewer_than_they_have_positions(tmp_path):
+    """An XLM-R of 30 positions and a long passage: cut at 28, and transformers' own logit."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.XLMRobertaConfig(
+        vocab_size=200, max_position_embeddings=30, num_labels=1, type_vocab_size=1, **sizes
+    )
+    model = transformers.XLMRobertaForSequenceClassification(config).eval()
+    torch.manual_seed(0)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    model.save_pretrained(tmp_path)
+    teacher = CrossEncoder.from_pretrained(tmp_path, device="cpu", tokenizer=load_tokenizer(VOCABULARY.parent))
+    assert teacher.max_tokens == 28
+    long = "the king is old " * 20
+    ids = teacher.tokenizer(["who"], [long], truncation="longest_first", max_length=28, return_tensors="pt")[
+        "input_ids"
+    ]
+    with torch.no_grad():
+        wanted = model(input_ids=ids).logits[0, 0].item()
+    assert teacher.score_pairs([("who", long)])[0] == pytest.approx(wanted, abs=1e-5)

@@ -39,7 +39,7 @@ TOWERS = {
 }
 # Settings of a configuration under which a tower would compute something else than the kit does.
 ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
-ONLY |= {"quantization_config": None, "pruned_heads": {}}
+ONLY |= {"quantization_config": None, "pruned_heads": {}, "chunk_size_feed_forward": 0}
 SMALL = 10_000_000  # weights, which may be made to see what is wrong
 # One of these is enough.
 TOKENIZER_FILES = (
@@ -240,7 +240,7 @@ def load_cross_encoder(directory: str | Path) -> PairScorer:
     if not name.endswith("ForSequenceClassification") or not hasattr(transformers, name):
         raise KitError(str(directory), "a cross-encoder (BERT_Cat or ...ForSequenceClassification)", repr(name))
     model_class = getattr(transformers, name)
-    for setting in ("is_decoder", "quantization_config"):
+    for setting in ("is_decoder", "quantization_config", "chunk_size_feed_forward"):
         if config.get(setting):
             raise KitError(f"{directory}/config.json", f"no {setting}", repr(config[setting]))
     full = model_class.config_class.from_dict(config)

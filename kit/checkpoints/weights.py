@@ -25,6 +25,7 @@ OLD_NAMES = {r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "Lay
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "num_decoder_layers")
 _WIDTHS = ("hidden_size", "dim", "intermediate_size", "hidden_dim", "d_model", "d_ff", "d_kv", "vocab_size")
 _WIDTHS += ("num_attention_heads", "n_heads", "num_heads", "max_position_embeddings", "indexing_dimension")
+_WIDTHS += ("type_vocab_size", "num_labels")
 SIZES = dict.fromkeys(_LAYERS, 1_000) | dict.fromkeys(_WIDTHS, 10_000_000)  # of config.json: what is sensible at most
 HARMLESS = (r"(^|\.)position_ids$",)
 

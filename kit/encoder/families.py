@@ -6,6 +6,7 @@ section 4) and RDR; BERT_Dot (Hofstaetter et al. 2020) and its model card; Contr
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -88,7 +89,7 @@ class Family:
         """The family that `to_json` wrote; raises `KitError` if a field is unknown or missing."""
         names = {field.name for field in fields(cls)}
         if not isinstance(given, dict) or not names - LATER <= set(given) <= names:
-            raise KitError(where, f"the fields {sorted(names - LATER)}", sorted(given) if given else repr(given))
+            raise KitError(where, f"the fields {sorted(names - LATER)}", reprlib.repr(given))
         return cls(**given)
 
 
