@@ -71,7 +71,7 @@ def figure_html(figure: Any, label: str = "", caption: str = "") -> str:
     that a notebook's file holds of one.
 
     >>> html = figure_html({"data": [{"type": "bar", "x": ["a<b"], "y": [2]}]}, "One bar")
-    >>> html.count("a<b"), "<td>a&lt;b</td>" in html, 'aria-label="One bar"' in html
+    >>> html.count("a<b"), "a&lt;b</td>" in html, 'aria-label="One bar"' in html
     (0, True, True)
     """
     content = _content(figure)
