@@ -86,6 +86,7 @@ export function chart(model, { onClick } = {}) {
   let figure = null;
   let engine = null;
   let gone = false;
+  let waiting = 0;
   const draw = async () => {
     if (!engine || !figure || gone || !element.isConnected) return;
     if (!element.clientWidth) return; // a closed tab, a folded cell: drawn when it has a width
@@ -100,7 +101,8 @@ export function chart(model, { onClick } = {}) {
     figure = next;
     element.style.height = `${next.layout.height}px`;
     element.setAttribute("aria-label", label);
-    return draw();
+    clearTimeout(waiting); // a task of its own: what is cheap is painted first, and of a fast hand's pictures the last
+    waiting = setTimeout(draw, 0);
   };
   plotly(model).then((found) => ((engine = found), draw()));
   let width = 0;
