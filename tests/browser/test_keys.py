@@ -79,6 +79,7 @@ def arrow_keys(page) -> None:
     page.locator(".kit-explorer").get_by_label("k (passages)", exact=True).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"() => [...document.querySelectorAll('input')].some((one) => one.value === '{before + 2}')")
     assert int(box.input_value()) == before + 2
     loss = page.get_by_label("loss", exact=True).first
     loss.focus()
