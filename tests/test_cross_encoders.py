@@ -299,6 +299,18 @@ def test_relevance_logits_teach_as_recorded(dpr, monkeypatch):
     assert kl(logits + 3, torch.tensor(scores.values)).item() == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("entries", [{"hidden_act": 3}, {"hidden_size": None}, {"chunk_size_feed_forward": None}])
+def test_nonsense_in_a_configuration_is_one_line(tmp_path, entries):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = transformers.BertConfig(vocab_size=200, num_labels=1, **sizes)
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    entries = json.loads((tmp_path / "config.json").read_text()) | entries
+    (tmp_path / "config.json").write_text(json.dumps(entries))
+    with pytest.raises(KitError, match=r"config\.json: wanted (the entries of a BertConfig|chunk)") as error:
+        CrossEncoder.from_pretrained(tmp_path, device="cpu", tokenizer=load_tokenizer(VOCABULARY.parent))
+    assert "\n" not in str(error.value)
+
+
 def test_roberta_and_its_kin_read_two_tokens_fewer_than_they_have_positions(tmp_path):
     """An XLM-R of 30 positions and a long passage: cut at 28, and transformers' own logit."""
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -393,6 +393,14 @@ def test_nonsense_in_a_configuration_is_one_line(tmp_path, changes, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("family", [3, None, {}, {"name": "x"}])
+def test_a_manifest_without_its_family_is_one_line(tmp_path, family):
+    DualEncoder.from_config(bert(), tokenizer()).save_pretrained(tmp_path / "x")
+    (tmp_path / "x" / "kit_encoder.json").write_text(json.dumps({"family": family}))
+    with pytest.raises(KitError, match=r"kit_encoder\.json: wanted the fields"):
+        DualEncoder.from_pretrained(tmp_path / "x")
+
+
 def test_weights_that_are_not_finite_are_refused(tmp_path):
     def edit(state):
         state["model.embeddings.LayerNorm.bias"][0] = float("nan")

@@ -39,7 +39,7 @@ TOWERS = {
 }
 # Settings of a configuration under which a tower would compute something else than the kit does.
 ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
-ONLY |= {"quantization_config": None, "pruned_heads": {}, "chunk_size_feed_forward": 0}
+ONLY |= {"quantization_config": None, "pruned_heads": {}}
 SMALL = 10_000_000  # weights, which may be made to see what is wrong
 # One of these is enough.
 TOKENIZER_FILES = (
@@ -67,7 +67,7 @@ def load_strict(
     folder's own. `options` go to the class (`add_pooling_layer=False`).
     """
     if config is None:
-        config = model_class.config_class.from_dict(read_config(directory))
+        config = _configuration(model_class.config_class, read_config(directory), Path(directory) / "config.json")
     model = blank_model(model_class, config, directory, **options)
     fill_strictly(model, directory, key_mapping=key_mapping, ignore=ignore)
     return model.to(dtype).eval()
@@ -110,10 +110,16 @@ def tower_config(config: Mapping[str, Any], where: str | Path = "config.json") -
             raise KitError(str(where), f"{name} {only!r}", repr(config[name]))
     config_class = getattr(transformers, TOWERS[kind][0].replace("Model", "Config"))
     left_out = ("model_type", "architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path")
+    return _configuration(config_class, {name: config[name] for name in config if name not in left_out}, where)
+
+
+def _configuration(config_class: type, entries: Mapping[str, Any], where: str | Path) -> Any:
+    if (size := entries.get("chunk_size_feed_forward", 0)) != 0:
+        raise KitError(str(where), "chunk_size_feed_forward 0", repr(size))
     try:
-        return config_class(**{name: value for name, value in config.items() if name not in left_out})
+        return config_class.from_dict(dict(entries))
     except Exception as error:  # transformers checks types with errors of its own
-        raise KitError(str(where), f"the configuration of a {kind}", first_line(error)) from None
+        raise KitError(str(where), f"the entries of a {config_class.__name__}", first_line(error)) from None
 
 
 def build_tower(config: Any) -> nn.Module:
@@ -240,10 +246,10 @@ def load_cross_encoder(directory: str | Path) -> PairScorer:
     if not name.endswith("ForSequenceClassification") or not hasattr(transformers, name):
         raise KitError(str(directory), "a cross-encoder (BERT_Cat or ...ForSequenceClassification)", repr(name))
     model_class = getattr(transformers, name)
-    for setting in ("is_decoder", "quantization_config", "chunk_size_feed_forward"):
+    for setting in ("is_decoder", "quantization_config"):
         if config.get(setting):
             raise KitError(f"{directory}/config.json", f"no {setting}", repr(config[setting]))
-    full = model_class.config_class.from_dict(config)
+    full = _configuration(model_class.config_class, config, f"{directory}/config.json")
     if full.num_labels != 1:
         raise KitError(str(directory), "a cross-encoder with one score", f"{full.num_labels} labels")
     return PairScorer(load_strict(model_class, directory, config=full))
