@@ -26,10 +26,9 @@ golden:  ## the numbers recorded from the original programs
 
 test-all: test notebooks browser  ## all of these
 
-lint:  ## style, format and types
+lint:  ## style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 course:  ## the notebooks as pages, in site/
 	$(BIN)/kit course --out site

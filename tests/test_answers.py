@@ -85,9 +85,9 @@ def test_an_escaped_letter_with_an_accent_is_that_letter():
 def test_mistakes_are_named():
     with pytest.raises(KitError, match="wanted a regular expression, given missing"):
         has_answer("x", ["(20"], regex=True)
-    with pytest.raises(KitError, match="wanted a list of strings, given the string 'Paris'"):
+    with pytest.raises(KitError, match=r"wanted a list of answers \(str\), given 'Paris'"):
         has_answer("Paris", "Paris")
-    with pytest.raises(KitError, match="wanted a list of strings"):
+    with pytest.raises(KitError, match="wanted a list of answers"):
         exact_match("Paris", "Paris")
     with pytest.raises(KitError, match="wanted at least one answer"):
         f1("Paris", [])

@@ -123,7 +123,7 @@ def letters(records):
 @pytest.mark.parametrize(
     ("wrong", "names"),
     [
-        (lambda records: records, "an error on line 1"),
+        (lambda records: records, "an error on line 2"),
         (after(lambda records: [record for record in records if record["id"] != "q3"]), "you dropped 1 of 4"),
         (after(lambda records: records[3].update(answers=[])), "'1877' is lost"),
         (after(letters), "five letters"),

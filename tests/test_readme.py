@@ -19,7 +19,10 @@ def test_its_python_runs(capsys):
     assert capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("mark", "last"), [("quickstart", ".venv/bin/kit quickstart"), ("test", ".venv/bin/pytest -n 2")])
+LAST_LINES = {"quickstart": ".venv/bin/kit quickstart", "test": ".venv/bin/pytest -n 2"}
+
+
+@pytest.mark.parametrize(("mark", "last"), LAST_LINES.items())
 def test_its_commands_are_marked(mark, last):
     command = re.search(rf"<!-- {mark} -->\n```bash\n(.*?)\n```\n<!-- end -->", README, re.S)
     assert command and command[1].splitlines()[-1] == last

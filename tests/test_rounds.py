@@ -96,9 +96,7 @@ def test_a_folder_of_another_plan_or_model_is_refused(tmp_path, sets, corpus, sm
     none = replace(PLAN, rounds=0)
     go_round(tmp_path, sets, corpus, small_reader, small_encoder, none)
     go_round(tmp_path, sets, corpus, small_reader, small_encoder, none)
-    with pytest.raises(
-        KitError, match=r"plan\.json: wanted the run .*, with loss kl .*, given loss mse"
-    ):
+    with pytest.raises(KitError, match=r"plan\.json: wanted the run .*, with loss kl .*, given loss mse"):
         go_round(tmp_path, sets, corpus, small_reader, small_encoder, replace(none, loss="mse"))
     other = DualEncoder.from_config(small_encoder.question_tower.config, small_encoder.tokenizer, seed=9)
     with pytest.raises(KitError, match=r"with student model [0-9a-f]{16}"):

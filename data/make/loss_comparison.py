@@ -102,7 +102,7 @@ def compare(
     rows: dict[str, dict[str, Any]] = {}
     path = folder / "rows.json"
     if path.exists():
-        rows = read_json(path, list)
+        rows = read_json(path, dict)
     for name in ("BM25", "start"):
         if name not in rows:
             retriever = toy.bm25 if name == "BM25" else _dense(toy, toy.new_encoder())

@@ -13,8 +13,8 @@ from kit.data import load_examples, validate
 from kit.metrics import normalize_answer
 from kit.types import KitError, ScoreTable
 
-# A broken file, record by record: a string for a list, an id given twice, a passage that says two things under one id,
-# a score that is no number, an answer that is no string; and a blank alias, which is only a warning.
+# A broken file, record by record: a string for a list (which the kit reads as one answer), an id given twice, a passage
+# that says two things under one id, a score that is no number, an answer that is no string; and a blank alias.
 BROKEN = (
     {"id": "q1", "question": "Which city is the capital of France?", "answers": "Paris",
      "ctxs": [{"id": "7", "title": "France", "text": "Paris is the capital of France.", "score": 4.0}]},
