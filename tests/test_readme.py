@@ -11,12 +11,12 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_its_python_runs(capsys):
-    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
-    assert blocks
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), {})
-    assert capsys.readouterr().out
+def test_its_python_prints_what_it_says(capsys):
+    blocks = re.findall(r"^```python\n(.*?)^```\n```text\n(.*?)^```$", README, re.M | re.S)
+    assert blocks and len(blocks) == README.count("```python")
+    for code, output in blocks:
+        exec(compile(code, "README.md", "exec"), {})
+        assert capsys.readouterr().out == output
 
 
 LAST_LINES = {"quickstart": ".venv/bin/kit quickstart", "test": ".venv/bin/pytest -n 2"}
