@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -56,6 +56,26 @@ def real_number(where: str, name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise KitError(where, f"{name} that is a number", f"{value!r:.60}")
     return float(value)
+
+
+def one_of(where: str, value: object, names: Collection[str]) -> str:
+    """The value, which is one of `names`.
+
+    >>> one_of("loss", "kl", ("kl", "mse"))
+    'kl'
+    """
+    if not isinstance(value, str) or value not in names:
+        raise KitError(where, f"one of {', '.join(names)}", f"{value!r:.60}")
+    return value
+
+
+def named(where: str, value: str | T | Any, table: Mapping[str, T], kind: Any) -> T:
+    """The object of this name in `table`, or the value itself if it is of `kind`.
+
+    >>> named("size", "small", {"small": 1, "large": 9}, int), named("size", 5, {"small": 1, "large": 9}, int)
+    (1, 5)
+    """
+    return value if isinstance(value, kind) else table[one_of(where, value, table)]
 
 
 def instance_of(where: str, value: object, kind: type[T] | tuple[type, ...], wanted: str) -> T:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Unpack
 
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kit.arguments import named, one_of
 from kit.encoder import DualEncoder, family_named
 from kit.losses import LOSSES, emdr2
 from kit.teachers import TEACHERS, Teacher
@@ -29,7 +30,7 @@ from kit.train import (
     train_in_batch,
     train_topic_balanced,
 )
-from kit.train.presets import full_scale
+from kit.train.optimisation import full_scale
 from kit.types import KitError, Passage, Question, ScoreTable
 
 Config = Distillation | InBatch | TopicBalanced
@@ -61,11 +62,6 @@ RECIPE_LOSSES: dict[str, Callable[..., Tensor]] = {**LOSSES, "emdr2": marginal_l
 NO_TEACHER = "labels"
 
 
-def _one_of(where: str, given: str, names: Any) -> None:
-    if given not in names:
-        raise KitError(where, f"one of {', '.join(names)}", repr(given))
-
-
 @dataclass(frozen=True)
 class Recipe:
     """One way to teach a retriever. `teacher`, `loss` and `family` are names; see the tables above, `FAMILIES`."""
@@ -82,12 +78,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         where = f"recipe {self.name!r}"
-        _one_of(f"{where}, batches", self.batches, BATCHES)
-        _one_of(f"{where}, teacher", self.teacher, [*TEACHERS, NO_TEACHER])
+        one_of(f"{where}, batches", self.batches, BATCHES)
+        one_of(f"{where}, teacher", self.teacher, [*TEACHERS, NO_TEACHER])
         if (self.batches == "in-batch") != (self.teacher == NO_TEACHER):
             raise KitError(where, "batches 'in-batch' with teacher 'labels' and only then", f"{self.teacher!r}")
         fixed = {"in-batch": ["in_batch_nll"], "topic-balanced": ["margin_mse"]}
-        _one_of(f"{where}, loss", self.loss, fixed.get(self.batches, RECIPE_LOSSES))
+        one_of(f"{where}, loss", self.loss, fixed.get(self.batches, RECIPE_LOSSES))
         family_named(self.family)
         for config in (self.full, self.toy):
             if not isinstance(config, BATCHES[self.batches]):
@@ -100,7 +96,7 @@ class Recipe:
         >>> RECIPES["fid-kd"].config("full", steps=2000).optimisation.warmup_steps  # of 20,000: 1,000
         100
         """
-        _one_of("scale", scale, SCALES)
+        one_of("scale", scale, SCALES)
         chosen = self.toy if scale == "toy" else self.full
         how = chosen.optimisation
         if steps is not None:
@@ -200,10 +196,10 @@ def train_recipe(
     seed: int | None = None,
     **run: Unpack[RunOptions],
 ) -> TrainingHistory:
-    """Train `encoder` in place as a recipe (an object or a name) says; returns the history.
+    """Train `encoder` in place as a recipe (an object or its name) describes; returns the history.
 
     `table`: the passages of each question, and their scores: the teacher's, or with a `teacher` any, which it replaces
-    (the retriever's, say). A recipe without a teacher ("dpr") takes the best passages by the table's own scores.
+    (for example the retriever's). A recipe without a teacher ("dpr") takes the best passages by the table's own scores.
     `second`: the teacher of the batch, for "tas-b" alone; without one `teacher` serves twice. `encoder` is trained as
     it is: `student_of` makes it of the recipe's family. `scale`, `steps`, `seed`: see `Recipe.config`; `run`: see
     `RunOptions`. Passages that a teacher should score beside the retrieved ones: `kit.retrieve.add_random_passages`.
@@ -227,10 +223,7 @@ def train_recipe(
 
 def named_recipe(recipe: Recipe | str) -> Recipe:
     """The recipe itself, or the one of this name; `KitError` for a name that `RECIPES` does not have."""
-    if isinstance(recipe, Recipe):
-        return recipe
-    _one_of("recipe", recipe, RECIPES)
-    return RECIPES[recipe]
+    return named("recipe", recipe, RECIPES, Recipe)
 
 
 def student_of(recipe: Recipe | str, start: DualEncoder, scale: str = "toy") -> DualEncoder:
@@ -239,7 +232,7 @@ def student_of(recipe: Recipe | str, start: DualEncoder, scale: str = "toy") -> 
     Full: of the recipe's family. Toy: as `start` makes its vectors (the shipped BERT was pre-trained for that),
     with the recipe's one or two towers. Two towers begin as equal copies of the question's.
     """
-    _one_of("scale", scale, SCALES)
+    one_of("scale", scale, SCALES)
     family = family_named(named_recipe(recipe).family)
     if scale == "toy":
         name = f"{start.family.name}, two towers" if family.two_towers else start.family.name

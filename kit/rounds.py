@@ -18,7 +18,7 @@ from kit.metrics import answer_recall, exact_match_rate
 from kit.retrieve import add_random_passages
 from kit.teachers import FiDAttention
 from kit.train import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, distil, train_reader
-from kit.train.checkpoints import check_same_run, data_digest, model_digest
+from kit.train.signatures import check_same_run, data_digest, model_digest
 from kit.types import Passage, Question, ScoreTable
 
 if TYPE_CHECKING:

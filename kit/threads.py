@@ -1,6 +1,6 @@
 """How many processors this process may use: a container's quota and the affinity, not the cores of the host.
 
-Loads nothing heavy, so that it can be asked before torch and FAISS are loaded.
+Loads nothing heavy, so that it can be called before torch and FAISS are loaded.
 """
 
 from __future__ import annotations

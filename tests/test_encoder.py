@@ -440,7 +440,7 @@ def test_a_folder_that_is_not_there_is_not_asked_of_the_hub(tmp_path, monkeypatc
 
 
 def test_families_check_themselves():
-    with pytest.raises(KitError, match="pooling: wanted mean or cls, given 'max'"):
+    with pytest.raises(KitError, match="pooling: wanted one of mean, cls, given 'max'"):
         Family("x", pooling="max")
     with pytest.raises(KitError, match="at least 3 tokens"):
         Family("x", question_length=2)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kit.train import Optimisation, checkpoints, clear_checkpoints
+from kit.train import Optimisation, checkpoints, clear_checkpoints, signatures
 from kit.train.fit import fit
 from kit.types import KitError
 
@@ -144,7 +144,7 @@ def trained_until(moment: int, folder: Path, result: Path) -> None:
     settings = Optimisation(steps=8, save_every=2, evaluate_every=2, learning_rate=0.05)
     options = {"evaluate": lambda: {"em": float(model.layer.weight.detach().sum())}, "best": "em", "progress": False}
     history = fit(model, loss_of, settings, folder=folder, **options)
-    result.write_text(f"{len(history.losses)} {len(history.evaluations)} {checkpoints.model_digest(model)}")
+    result.write_text(f"{len(history.losses)} {len(history.evaluations)} {signatures.model_digest(model)}")
 
 
 def test_killed_at_any_moment_it_ends_with_the_same_weights(tmp_path):

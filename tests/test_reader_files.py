@@ -246,7 +246,7 @@ BREAKS = {
     "unexpected": (lambda w: w.update({"head.weight": torch.ones(2)}), "given an unexpected one, 'head.weight'"),
     "shape": (
         lambda w: w.update({NAME: torch.ones(2, 3)}),
-        rf"bin: {NAME}: wanted the shape \(16, 16\) that config.json tells, given \(2, 3\)",
+        rf"bin: {NAME}: wanted the shape \(16, 16\) of config.json, given \(2, 3\)",
     ),
     "tied": (
         lambda w: w["decoder.embed_tokens.weight"].add_(1),

@@ -231,10 +231,7 @@ def test_ensemble_is_the_mean_of_raw_scores_in_the_tables_cells():
     assert Ensemble([one]).score([C, A], {}, TABLE).question_ids.tolist() == ["c", "a"]
 
 
-def test_an_ensemble_needs_answers_where_one_of_its_teachers_does(reader):
-    one, two = FiDAttention(reader), LeaveOneOut(reader)
-    assert Ensemble([one, two]).needs_answers and not Ensemble([one, Fixed({})]).needs_answers
-    assert Standardised(two).needs_answers and not Standardised(one).needs_answers
+def test_an_ensemble_of_nobody_is_refused():
     with pytest.raises(KitError, match="Ensemble: wanted at least one teacher"):
         Ensemble([])
 

@@ -1,7 +1,7 @@
 """Train the teachers in data/toy that see question and passage together, a BERT_Cat cross-encoder and DPR's extractive
 reader: `python data/make/pair_teachers.py`.
 
-Both start from the toy BERT, its layer three times over: to tell whether a question and a passage speak of one thing a
+Both start from the toy BERT, its layer three times over: to judge whether a question and a passage speak of one thing a
 word must first look around itself. They learn from the answers of imagined encyclopaedias, as BERT_Cat learns from MS
 MARCO's labels, so that they know none of the questions that they score. They are written in the layout of the released
 checkpoints, so that `kit.checkpoints` loads them as it loads those.
@@ -48,7 +48,7 @@ SPANS = 10  # of an answer in its passage, at most
 class PairTraining:
     """How a pair teacher is trained: `questions` of a batch, a passage with the answer and `negatives` beside it.
 
-    Hard ones alone, which BM25 found, are mostly about the entity that was asked for: a teacher that sees no `others`
+    Hard ones alone, which BM25 retrieved, are mostly about the entity in question: a teacher that reads no `others`
     (passages that answer other questions of the batch) learns to look at everything but the entity.
     """
 
@@ -76,9 +76,9 @@ WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentat
 def imagined_questions(
     worlds: Sequence[int] = WORLDS, *, generated: int = 1000, listed: int = 8
 ) -> tuple[list[Question], dict[str, Passage], ScoreTable]:
-    """(questions, passages, BM25's first `listed` passages of each) of other encyclopaedias' made-up entities.
+    """(questions, passages, BM25's first `listed` passages of each) of other encyclopaedias' invented entities.
 
-    Real entities are in every encyclopaedia; they are not asked about here, so no test question is given away.
+    Real entities are in every encyclopaedia; no question here is about them, so no test question leaks.
 
     >>> questions, corpus, table = imagined_questions((101,), generated=20)
     >>> questions[0].id.startswith("101-") and set(table.passage_ids[0]) <= set(corpus)
@@ -89,23 +89,25 @@ def imagined_questions(
     ids, values = [], []
     for seed in worlds:
         world = build_world(seed, generated=generated)
-        asked = [q for each in world.questions.values() for q in each if not world.entities[world.asks[q.id][0]].real]
-        found = BM25(Corpus(world.passages.values())).retrieve(asked, listed)
-        questions += [replace(question, id=f"{seed}-{question.id}") for question in asked]
+        own = [q for each in world.questions.values() for q in each if not world.entities[world.asks[q.id][0]].real]
+        retrieved = BM25(Corpus(world.passages.values())).retrieve(own, listed)
+        questions += [replace(question, id=f"{seed}-{question.id}") for question in own]
         corpus |= {f"{seed}-{name}": replace(one, id=f"{seed}-{name}") for name, one in world.passages.items()}
-        ids.append(np.where(found.passage_ids == "", "", np.char.add(f"{seed}-", found.passage_ids.astype(str))))
-        values.append(found.values)
+        ids.append(
+            np.where(retrieved.passage_ids == "", "", np.char.add(f"{seed}-", retrieved.passage_ids.astype(str)))
+        )
+        values.append(retrieved.values)
     return questions, corpus, ScoreTable("bm25", [q.id for q in questions], np.concatenate(ids), np.concatenate(values))
 
 
 def stacked(start: DualEncoder, layers: int = LAYERS) -> DualEncoder:
     """A copy of an encoder with one tower, whose layers stand in it again and again until there are `layers`."""
-    made = copy.deepcopy(start)
-    blocks = made.question_tower.encoder.layer
+    taller = copy.deepcopy(start)
+    blocks = taller.question_tower.encoder.layer
     own = len(blocks)
     blocks.extend(copy.deepcopy(blocks[number % own]) for number in range(layers - own))
-    made.question_tower.config.num_hidden_layers = len(blocks)
-    return made
+    taller.question_tower.config.num_hidden_layers = len(blocks)
+    return taller
 
 
 def train_cross_encoder(
@@ -128,14 +130,14 @@ def train_cross_encoder(
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch, passages, real = _batch(items, corpus, config, number, rng)
-        asked = [item.question.text for item, row in zip(batch, passages, strict=True) for _ in row]
+        texts = [item.question.text for item, row in zip(batch, passages, strict=True) for _ in row]
         read = [f"{passage.title} {passage.text}" for row in passages for passage in row]
-        given = start.tokenizer(
-            asked, read, truncation="longest_first", max_length=teacher.max_tokens, padding=True, return_tensors="pt",
+        encoded = start.tokenizer(
+            texts, read, truncation="longest_first", max_length=teacher.max_tokens, padding=True, return_tensors="pt",
             return_token_type_ids=True,
         ).to(start.device)  # fmt: skip
         real = real.to(start.device)
-        flat = model(given["input_ids"], given["attention_mask"], given["token_type_ids"])
+        flat = model(encoded["input_ids"], encoded["attention_mask"], encoded["token_type_ids"])
         scores = _grid(flat, real)  # (q, k)
         labels = torch.zeros_like(scores)
         labels[:, 0] = 1.0
@@ -163,8 +165,8 @@ def train_extractive_reader(
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch, passages, real = _batch(items, corpus, config, number, rng)
         inputs = teacher.inputs([(item.question, p) for item, row in zip(batch, passages, strict=True) for p in row])
-        rows = nn.utils.rnn.pad_sequence([torch.tensor(given.ids) for given in inputs], batch_first=True)  # (x, t)
-        lengths = torch.tensor([len(given.ids) for given in inputs])
+        rows = nn.utils.rnn.pad_sequence([torch.tensor(one.ids) for one in inputs], batch_first=True)  # (x, t)
+        lengths = torch.tensor([len(one.ids) for one in inputs])
         mask = torch.arange(rows.shape[1]) < lengths[:, None]  # (x, t)
         rows = rows.masked_fill(~mask, start.tokenizer.pad_token_id)
         out = model(input_ids=rows.to(start.device), attention_mask=mask.to(start.device))
@@ -173,9 +175,9 @@ def train_extractive_reader(
         relevance = _grid(out.relevance_logits, real)  # (q, k)
         firsts = torch.cat([torch.zeros(1, dtype=torch.long), real.sum(1).cumsum(0)[:-1]]).tolist()
         spans = [_spans(inputs[at], row[0].text, item) for at, row, item in zip(firsts, passages, batch, strict=True)]
-        told = [part.to(start.device) for part in (*_span_grids(spans, real.shape[1]), real)]
-        loss = dpr_reader_loss(*grids, relevance, *told) / len(batch)
-        return loss, {"first": _first(relevance, told[-1])}
+        labels = [part.to(start.device) for part in (*_span_grids(spans, real.shape[1]), real)]
+        loss = dpr_reader_loss(*grids, relevance, *labels) / len(batch)
+        return loss, {"first": _first(relevance, labels[-1])}
 
     fit(model, loss_of, config.optimisation, folder=folder, progress=progress, name="extractive reader")
     return teacher
@@ -184,10 +186,10 @@ def train_extractive_reader(
 def _reader_from(start: DualEncoder, seed: int) -> DPRReader:
     """A reader whose BERT is the start's and whose two heads are fresh."""
     sizes = start.question_tower.config.to_dict()
-    known = {name: sizes[name] for name in DPRConfig().to_dict() if name in sizes and name != "model_type"}
+    shared = {name: sizes[name] for name in DPRConfig().to_dict() if name in sizes and name != "model_type"}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = DPRReader(DPRConfig(**known, projection_dim=0))
+        model = DPRReader(DPRConfig(**shared, projection_dim=0))
     tower = model.span_predictor.encoder.bert_model
     left = tower.load_state_dict(start.question_tower.state_dict(), strict=False)
     if left.unexpected_keys or any("pooler" not in name for name in left.missing_keys):
@@ -236,15 +238,15 @@ def _batch(
     return batch, [[corpus[name] for name in row] for row in rows], real
 
 
-def _spans(given: Any, text: str, item: Labelled) -> list[tuple[int, int]]:
+def _spans(tokens: Any, text: str, item: Labelled) -> list[tuple[int, int]]:
     """First and last token, in the input, of each place where an answer's words stand in the text."""
-    found = []
+    spans = []
     for answer in item.question.answers:
         for match in re.finditer(rf"(?<!\w){re.escape(answer)}(?!\w)", text, re.IGNORECASE):
-            within = [number for number, (a, b) in enumerate(given.offsets) if a < match.end() and b > match.start()]
+            within = [number for number, (a, b) in enumerate(tokens.offsets) if a < match.end() and b > match.start()]
             if within:
-                found.append((given.text_starts + within[0], given.text_starts + within[-1]))
-    return found[:SPANS]
+                spans.append((tokens.text_starts + within[0], tokens.text_starts + within[-1]))
+    return spans[:SPANS]
 
 
 def _grid(values: Tensor, cells: Tensor) -> Tensor:
@@ -256,8 +258,8 @@ def _span_grids(spans: Sequence[Sequence[tuple[int, int]]], k: int) -> tuple[Ten
     """Starts, ends and which of them are there (q, k, a); only passage 0, the positive, has spans."""
     starts = torch.zeros(len(spans), k, SPANS, dtype=torch.long)
     ends, there = starts.clone(), torch.zeros(len(spans), k, SPANS, dtype=torch.bool)
-    for row, found in enumerate(spans):
-        for number, (first, last) in enumerate(found):
+    for row, own in enumerate(spans):
+        for number, (first, last) in enumerate(own):
             starts[row, 0, number], ends[row, 0, number], there[row, 0, number] = first, last, True
     return starts, ends, there
 

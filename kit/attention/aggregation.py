@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kit.arguments import named, one_of
 from kit.types import KitError
 
 CHOICES = {
@@ -42,8 +43,7 @@ class Aggregation:
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():
-            if getattr(self, name) not in words:
-                raise KitError(f"aggregation, {name}", f"one of {', '.join(words)}", repr(getattr(self, name)))
+            one_of(f"aggregation, {name}", getattr(self, name), words)
         if (self.over_tokens == "top") != (self.top > 0):
             raise KitError("aggregation, top", "a number above 0 with over_tokens='top' and only then", self.top)
 
@@ -84,11 +84,7 @@ AGGREGATIONS: dict[str, Aggregation] = {
 
 def named_aggregation(aggregation: str | Aggregation) -> Aggregation:
     """The aggregation of that name, or itself."""
-    if isinstance(aggregation, Aggregation):
-        return aggregation
-    if aggregation not in AGGREGATIONS:
-        raise KitError("aggregation", f"one of {', '.join(AGGREGATIONS)}", repr(aggregation))
-    return AGGREGATIONS[aggregation]
+    return named("aggregation", aggregation, AGGREGATIONS, Aggregation)
 
 
 def aggregate_layers(

@@ -1,7 +1,7 @@
 """The data sets that the papers used, and where they lie: Natural Questions, TriviaQA, the passages of Wikipedia.
 
 Source of the addresses: DPR's download_data.py and FiD's get-data.sh; of the counts: DPR (Karpukhin et al. 2020), table
-1, and section 4.1. Nobody published checksums; a file's is said when it has come.
+1, and section 4.1. Nobody published checksums; a file's is printed when it has arrived.
 """
 
 from __future__ import annotations

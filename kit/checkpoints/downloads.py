@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.arguments import one_of
 from kit.checkpoints.fetching import checkpoint_folder, download_file, unpack, writable
 from kit.shipped import DATA
 from kit.types import KitError
@@ -28,7 +29,7 @@ class Release:
     kind: str  # reader, encoder, cross-encoder, extractive-reader
     note: str
     sha256: str | None = None  # none of the authors published one
-    family: str | None = None  # of an encoder whose files do not tell it
+    family: str | None = None  # of an encoder whose files do not name it
 
     @property
     def is_archive(self) -> bool:
@@ -75,11 +76,9 @@ RELEASES: dict[str, Release] = {
 def download(name: str, directory: str | Path, *, say: Callable[[str], None] = print) -> Path:
     """The folder of a released checkpoint, `directory/name`, fetched when it is not there; a stopped download goes on.
 
-    `name` is one of `RELEASES`. What will be written, and the disk it takes, is said before anything is fetched.
+    `name` is one of `RELEASES`. What will be written, and the disk it takes, is printed before anything is fetched.
     """
-    if name not in RELEASES:
-        raise KitError("download", f"one of {', '.join(RELEASES)}", repr(name))
-    release, target = RELEASES[name], Path(directory) / name
+    release, target = RELEASES[one_of("download", name, RELEASES)], Path(directory) / name
     if not release.is_archive:
         return fetch_from_hub(release.address, target, say=say)
     if target.is_dir():
@@ -156,7 +155,7 @@ def resolve(name_or_dir: str | Path, *, weights: bool = True, cache: str | Path 
 
 
 def _say_aside(line: str) -> None:
-    print(line, file=sys.stderr)  # a command's output stays what was asked for
+    print(line, file=sys.stderr)  # a command's output stays its own
 
 
 def _silent(line: str) -> None:

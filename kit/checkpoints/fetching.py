@@ -26,14 +26,14 @@ from kit.files import folder_made, read_json, write_json
 from kit.types import KitError
 
 CHUNK = 1 << 20
-MARK = ".kit_archive"  # in a folder that `unpack` made: of which archive it is
+MARK = ".kit_archive"  # in a folder of `unpack`: which archive it is from
 MOST_EXPANSION = 20  # weights hardly shrink; a bomb grows a thousandfold
 SMALLEST_BOUND = 10_000_000
 
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """The folder, made if needed; it goes again if an error leaves it empty."""
+    """The folder, created if needed; it goes again if an error leaves it empty."""
     try:
         with folder_made(folder):
             yield
@@ -44,10 +44,10 @@ def writable(folder: Path) -> Iterator[None]:
 def download_file(
     url: str, path: str | Path, *, sha256: str | None = None, say: Callable[[str], None] = print, timeout: float = 30.0
 ) -> Path:
-    """The path of the file at `url`; what a stopped run left in `path.part` is kept and only the rest is asked for.
+    """The path of the file at `url`; what a stopped run left in `path.part` is kept and only the rest is requested.
 
-    A file that is there already is left alone (and checked, where its `sha256` is known). Errors: `KitError` in one
-    line when there is no network, no such file, too little disk, or another checksum.
+    A file that is there already is left alone (and checked, against its `sha256`, if there is one). Raises `KitError`
+    if there is no network, no such file, too little disk, or another checksum.
     """
     from huggingface_hub.utils import WeakFileLock
 
@@ -84,7 +84,7 @@ def _about(part: Path) -> Path:
 
 def _fetch_rest(url: str, part: Path, say: Callable[[str], None], timeout: float) -> None:
     about = read_json(_about(part), dict) if part.exists() and _about(part).exists() else {}
-    have = part.stat().st_size if about else 0  # a part of which nothing is known is not joined to anything
+    have = part.stat().st_size if about else 0  # a part without a description is not joined to anything
     headers = {"Range": f"bytes={have}-"} if have else {}
     strong = about.get("etag") if not str(about.get("etag")).startswith("W/") else None
     if have and (unchanged := strong or about.get("modified")):
@@ -125,7 +125,7 @@ def _say_size(url: str, part: Path, have: int, total: int | None, say: Callable[
     """Say what is fetched; the bytes that may be written."""
     free = shutil.disk_usage(part.parent).free
     if total is None:
-        say(f"{url}: size not told by the server; {free / 1e9:.1f} GB free in {part.parent}")
+        say(f"{url}: size not sent by the server; {free / 1e9:.1f} GB free in {part.parent}")
         return free
     if total - have > free:
         raise KitError(str(part.parent), f"{(total - have) / 1e9:.2f} GB of free disk", f"{free / 1e9:.2f} GB")
@@ -134,22 +134,22 @@ def _say_size(url: str, part: Path, have: int, total: int | None, say: Callable[
     return total - have
 
 
-def _check_sha256(path: Path, wanted: str | None, url: str) -> None:
-    if wanted is None:
+def _check_sha256(path: Path, expected: str | None, url: str) -> None:
+    if expected is None:
         return
     with open(path, "rb") as file:
-        given = hashlib.file_digest(file, "sha256").hexdigest()
-    if given != wanted:
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != expected:
         path.unlink()
         _about(path).unlink(missing_ok=True)
-        raise KitError(url, f"sha256 {wanted}", f"{given} (the file was removed)")
+        raise KitError(url, f"sha256 {expected}", f"{actual} (the file was removed)")
 
 
 def unpack(archive: str | Path) -> Path:
     """The folder that holds the checkpoint of a `.tar.gz`, unpacked beside it (`x.tar.gz` to `x/`).
 
     Unpacked aside and renamed; not unpacked again until the archive is another. An entry that would be written outside
-    the folder is an error and nothing is kept; a folder of that name which others made is left alone, and an error.
+    the folder is an error and nothing is kept; a folder of that name from elsewhere is left alone, and an error.
     """
     archive = Path(archive)
     target = archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar"))
@@ -157,7 +157,9 @@ def unpack(archive: str | Path) -> Path:
     if _is_marked(target, mark):
         return checkpoint_folder(target)
     if target.exists() and not (target / MARK).exists():
-        raise KitError(str(archive), f"its place, {target}, to be free (or give that folder)", "what others made there")
+        raise KitError(
+            str(archive), f"its place, {target}, to be free (or give that folder)", "a folder from elsewhere"
+        )
     aside = None
     try:
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=archive.parent))
@@ -228,8 +230,8 @@ def _plain(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
 
 def checkpoint_folder(folder: Path, archive: Path | None = None) -> Path:
     """The folder of the one config.json that lies highest (sentence-transformers have more below)."""
-    found = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
-    highest = [path for path in found if len(path.parts) == len(found[0].parts)]
+    configs = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
+    highest = [path for path in configs if len(path.parts) == len(configs[0].parts)]
     if len(highest) != 1:
         names = ", ".join(sorted(str(path.relative_to(folder)) for path in highest)) or "none"
         raise KitError(str(archive or folder), "one checkpoint with a config.json", names)

@@ -40,15 +40,9 @@ TOWERS = {
 # Settings of a configuration under which a tower would compute something else than the kit does.
 ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
 ONLY |= {"quantization_config": None, "pruned_heads": {}}
-SMALL = 10_000_000  # weights, which may be made to see what is wrong
+SMALL = 10_000_000  # weights, which may be allocated to see what is wrong
 # One of these is enough.
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.json",
-)  # one will do
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "vocab.json")
 
 
 def load_strict(
@@ -91,7 +85,7 @@ def blank_model(model_class: type, config: Any, directory: str | Path, **options
             model = model_class(config, **options)
     except KitError:
         raise
-    except Exception as error:  # what is wrong with a configuration is found in as many ways as there are settings
+    except Exception as error:  # a wrong configuration fails in as many ways as there are settings
         raise KitError(str(where), "the sizes and settings of a model", first_line(error)) from None
     model.tie_weights()
     return model
@@ -176,7 +170,7 @@ def check_vocabulary(tokenizer: Any, rows: int, where: str = "tokenizer") -> Non
 def load_tokenizer(name_or_dir: str | Path) -> Any:
     """The tokenizer of a checkpoint, without fetching its weights; `KitError` where it has none, as FiD's archives.
 
-    WordPiece tokenizers lower-case as tokenizer.json does or tokenizer_config.json says: DPR's tokenizer classes in
+    WordPiece tokenizers lower-case as tokenizer.json or tokenizer_config.json does: DPR's tokenizer classes in
     transformers 5 always lower-case (pyserini issue 2533), so BERT's class is taken. It is for matchmaker's BERT_Cat
     too, whose model_type no library knows.
     """
@@ -296,7 +290,7 @@ def load_extractive_reader(directory: str | Path) -> Any:
     """
     from transformers import DPRReader
 
-    given = (read_config(directory).get("architectures") or ["DPRReader"])[0]
-    if given != "DPRReader":
-        raise KitError(str(directory), "a checkpoint of DPRReader", given)
+    architecture = (read_config(directory).get("architectures") or ["DPRReader"])[0]
+    if architecture != "DPRReader":
+        raise KitError(str(directory), "a checkpoint of DPRReader", architecture)
     return load_strict(DPRReader, directory, ignore=(r"\.pooler\.dense\.",))

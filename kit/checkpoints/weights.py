@@ -91,7 +91,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise KitError(str(path), "a whole file of weights", first_line(error)) from None
     except (
         Exception
-    ):  # an object other than a tensor: what `weights_only` is there to refuse (torch says how to allow it)
+    ):  # an object other than a tensor: what `weights_only` is there to refuse (torch's message tells how to allow it)
         raise KitError(str(path), "a file of plain tensors", "one with other objects, which are not loaded") from None
 
 
@@ -124,7 +124,7 @@ def fill_strictly(
     key_mapping: Mapping[str, str] | None = None,
     ignore: Sequence[str] = (),
 ) -> None:
-    """Nothing; every weight of `model` is set from the folder's files, or a `KitError` names the first that is not.
+    """Set every weight of `model` from the folder's files; raises `KitError` that names the first that is not there.
 
     `key_mapping`: regular expressions on the file's names and their replacement, applied one after the other.
     `ignore`: expressions of names (after the mapping) that the model does not have and that may be left out.
@@ -152,9 +152,9 @@ def fill_strictly(
         raise KitError(str(directory), f"all weights of {type(model).__name__}", f"no {missing[0]!r}{more}")
 
 
-def _copy(own: Tensor, given: Tensor, where: str) -> None:
-    if own.shape != given.shape:
-        raise KitError(where, f"the shape {tuple(own.shape)} that config.json tells", f"{tuple(given.shape)}")
-    if not torch.isfinite(given).all():
+def _copy(own: Tensor, loaded: Tensor, where: str) -> None:
+    if own.shape != loaded.shape:
+        raise KitError(where, f"the shape {tuple(own.shape)} of config.json", f"{tuple(loaded.shape)}")
+    if not torch.isfinite(loaded).all():
         raise KitError(where, "finite weights", "NaN or infinity")
-    own.copy_(given)
+    own.copy_(loaded)

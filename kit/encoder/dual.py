@@ -29,6 +29,7 @@ from kit.types import KitError, Passage
 
 SIDES = ("question", "passage")
 AT_ONCE = 2048  # texts tokenized and sorted by length together
+TRAINED_AT_ONCE = 32  # passages through a tower in training, for memory; of like length, so that little is padded
 CHARACTERS_A_TOKEN = 200  # of the longest text that is looked at: a line of megabytes is cut before it is tokenized
 
 
@@ -74,11 +75,11 @@ class DualEncoder(nn.Module):
         """The encoder of a checkpoint, in eval mode, with every weight from its files (see `kit.encoder.files.load`).
 
         A folder, a .tar.gz, a toy ("toy-bert"), a name of `kit.checkpoints.RELEASES`, or one on the Hugging Face hub: a
-        kit checkpoint, a FiD retriever, a DPR or RDR pair (the name of either tower; `passage_tower` where the names do
-        not tell), DistilBERT_Dot, Contriever, sentence-transformers, or any BERT, DistilBERT, ALBERT, RoBERTa, XLM-R or
-        MPNet to begin from. `family`: a name of `kit.encoder.FAMILIES` or a `Family`; default: what the files tell, and
-        a warning says it where they do not. `dtype` auto: float32, which training needs; bfloat16 halves the time and
-        memory of embedding a large corpus. Raises `KitError` if a weight or a setting is missing or not understood.
+        kit checkpoint, a FiD retriever, a DPR or RDR pair (the name of either tower; `passage_tower` if the names do
+        not follow the rule), DistilBERT_Dot, Contriever, sentence-transformers, or any BERT, DistilBERT, ALBERT,
+        RoBERTa, XLM-R or MPNet to begin from. `family`: a name of `kit.encoder.FAMILIES` or a `Family`; default: the
+        one in the files, or one that is assumed with a warning. `dtype` auto: float32, which training needs; bfloat16
+        halves the time and memory of embedding a large corpus. Raises `KitError` if a weight or a setting is missing or not understood.
         """
         place = pick_device(device)
         kind = pick_dtype("float32" if dtype == "auto" else dtype, place)
@@ -183,6 +184,13 @@ class DualEncoder(nn.Module):
             vectors.append(self._pooled(tower, input_ids[rows, :width], mask[rows, :width]))
         joined = torch.cat(vectors)
         return joined.new_zeros(len(mask), self.dimension).index_copy(0, torch.cat(buckets).to(self.device), joined)
+
+    def forward(
+        self, questions: Sequence[str], passages: Sequence[Passage]
+    ) -> tuple[Float[Tensor, "q d"], Float[Tensor, "x d"]]:
+        """Vectors of questions (q, d) and of passages (x, d), with gradients and dropout: what a trainer calls."""
+        vectors = self.embed(*self.tokenize_passages(passages), side="passage", batch_size=TRAINED_AT_ONCE)  # (x, d)
+        return self.embed(*self.tokenize_questions(questions), side="question"), vectors
 
     def _pooled(self, tower: nn.Module, ids: Int[Tensor, "x t"], mask: Bool[Tensor, "x t"]) -> Float[Tensor, "x d"]:
         hidden = tower(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (x, t, d)

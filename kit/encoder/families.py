@@ -1,4 +1,4 @@
-"""What tells one family of bi-encoders from another: pooling, scale, towers, how texts are written, and its marks.
+"""How families of bi-encoders differ: pooling, scale, towers, how texts are written, and its marks.
 
 Knows no weights. Source: FiD-KD (Izacard & Grave 2021, section 3) and its released code; DPR (Karpukhin et al. 2020,
 section 4) and RDR; BERT_Dot (Hofstaetter et al. 2020) and its model card; Contriever; sentence-transformers' files.
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from kit import text
+from kit.arguments import named, one_of
 from kit.types import KitError, Passage
 
 POOLINGS = ("mean", "cls")
@@ -40,12 +41,11 @@ class Family:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, wanted = getattr(self, field.name), type(field.default)
-            if type(value) is not wanted and field.name not in ("name", "dimension"):
-                raise KitError(f"family {self.name!r}, {field.name}", wanted.__name__, repr(value))
+            value, kind = getattr(self, field.name), type(field.default)
+            if type(value) is not kind and field.name not in ("name", "dimension"):
+                raise KitError(f"family {self.name!r}, {field.name}", kind.__name__, repr(value))
         for field, allowed in (("pooling", POOLINGS), ("template", TEMPLATES)):
-            if getattr(self, field) not in allowed:
-                raise KitError(f"family {self.name!r}, {field}", " or ".join(allowed), repr(getattr(self, field)))
+            one_of(f"family {self.name!r}, {field}", getattr(self, field), allowed)
         for field in ("question_length", "passage_length"):
             if getattr(self, field) < 3:
                 raise KitError(f"family {self.name!r}, {field}", "at least 3 tokens", getattr(self, field))
@@ -85,12 +85,12 @@ class Family:
         return {name: value for name, value in asdict(self).items() if name not in LATER or value}
 
     @classmethod
-    def from_json(cls, given: Any, where: str) -> Family:
+    def from_json(cls, entries: Any, where: str) -> Family:
         """The family that `to_json` wrote; raises `KitError` if a field is unknown or missing."""
         names = {field.name for field in fields(cls)}
-        if not isinstance(given, dict) or not names - LATER <= set(given) <= names:
-            raise KitError(where, f"the fields {sorted(names - LATER)}", reprlib.repr(given))
-        return cls(**given)
+        if not isinstance(entries, dict) or not names - LATER <= set(entries) <= names:
+            raise KitError(where, f"the fields {sorted(names - LATER)}", reprlib.repr(entries))
+        return cls(**entries)
 
 
 FAMILIES: dict[str, Family] = {
@@ -103,11 +103,7 @@ FAMILIES: dict[str, Family] = {
 
 def family_named(family: str | Family) -> Family:
     """The family itself, or the one of this name in `FAMILIES`."""
-    if isinstance(family, Family):
-        return family
-    if family not in FAMILIES:
-        raise KitError("family", f"one of {', '.join(FAMILIES)}, or a Family", repr(family))
-    return FAMILIES[family]
+    return named("family", family, FAMILIES, Family)
 
 
 def fid_retriever_family(config: Mapping[str, Any], where: str) -> Family:

@@ -1,6 +1,6 @@
 """The files of a bi-encoder: each released family put into a `DualEncoder`, and the kit's own checkpoint.
 
-Every weight comes from the files, or a `KitError` names it. Knows nothing of how vectors are made.
+Every weight comes from the files, or a `KitError` names it. Knows nothing of how vectors are computed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def find(
 ) -> Source:
     """The files of a checkpoint, fetched if needed; the arguments are those of `DualEncoder.from_pretrained`.
 
-    Warns where the files do not tell the family and one is assumed.
+    Warns if the files do not name the family and one is assumed.
     """
     if passage_tower is None and names_of_pair(name_or_dir) is not None:
         name_or_dir, passage_tower = names_of_pair(name_or_dir)
@@ -112,7 +112,7 @@ def detect_family(folder: Path) -> tuple[Family, str]:
 
 
 def fill(encoder: nn.Module, source: Source) -> None:
-    """Set every weight of an encoder, whose towers were made from the source's configurations, from its files."""
+    """Set every weight of an encoder, whose towers follow the source's configurations, from its files."""
     folder = source.folders[0]
     if (folder / MANIFEST).exists():
         fill_strictly(encoder, folder, key_mapping=SHARED_KEYS)
@@ -148,9 +148,9 @@ def _dpr_folders(folder: Path, name: str | Path, passage_tower: str | Path | Non
         raise KitError(str(name), f"both towers of a DPR pair ({wanted})", "one")
     folders = folder, resolve(passage_tower)
     for each, prefix in zip(folders, TOWER_OF_DPR, strict=True):
-        found = {name.partition(".")[0] for name in weight_shapes(each)}
-        if prefix not in found:
-            given = f"weights of {', '.join(TOWER_OF_DPR.get(name, name) for name in sorted(found))}"
+        sides = {name.partition(".")[0] for name in weight_shapes(each)}
+        if prefix not in sides:
+            given = f"weights of {', '.join(TOWER_OF_DPR.get(name, name) for name in sorted(sides))}"
             raise KitError(str(each), f"a {TOWER_OF_DPR[prefix]}", given)
         if projected := read_config(each).get("projection_dim"):
             raise KitError(f"{each}/config.json", "projection_dim 0, as all released pairs have", projected)

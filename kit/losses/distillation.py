@@ -224,15 +224,15 @@ def emdr2(
     q, k, a = *student.shape, answer_log_likelihoods.shape[-1]
     _check_shape("emdr2: answer_log_likelihoods (q, k, a)", answer_log_likelihoods, (q, k, a))
     words = checked_mask(answer_mask, (q, a), "emdr2: answer_mask")
-    known = real[:, :, None] & words[:, None, :]  # (q, k, a)
-    likelihoods = answer_log_likelihoods.detach().to(student.dtype).masked_fill(~known, 0.0)
+    cells = real[:, :, None] & words[:, None, :]  # (q, k, a)
+    likelihoods = answer_log_likelihoods.detach().to(student.dtype).masked_fill(~cells, 0.0)
     log_r = masked_log_softmax(student / temperature, real)  # (q, k)
     if per == "token":
         values = (likelihoods + log_r[:, :, None]).logsumexp(1)  # (q, a)
-        counted = known.any(1)
+        counted = cells.any(1)
     else:
         values = (likelihoods.sum(2) + log_r).logsumexp(1)  # (q,)
-        counted = known.any(2).any(1)
+        counted = cells.any(2).any(1)
     return -values.masked_fill(~counted, 0.0).sum() / counted.sum().clamp(min=1)
 
 
@@ -247,7 +247,7 @@ def dpr_reader_loss(
 ) -> Float[Tensor, ""]:
     """SUM over questions of -log P(passage 0 is chosen) - log sum over its spans of P(start) P(end): a scalar, nats.
 
-    Passage 0 of each question is the positive; `a` numbers its accepted answer spans, given by first and last token.
+    Passage 0 of each question is the positive; `a` numbers its accepted answer spans, by first and last token.
     P(start) and P(end) are softmaxes over the t tokens of that one passage. A span outside the t tokens (cut off) is
     left out; a question without a span adds its choice only, one whose passage 0 is masked adds 0.
     Source: DPR (arXiv 2004.04906) section 6.1; its code too sums, and takes a span of probability 1 for padding.

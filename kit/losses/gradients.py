@@ -1,4 +1,4 @@
-"""A loss at given scores, its gradient by autograd, and what an optimiser makes of the scores alone.
+"""A loss at some scores, its gradient by autograd, and where an optimiser moves the scores alone.
 
 Arrays in, arrays out, in float64; the losses do the arithmetic.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from kit.arguments import one_of
 from kit.losses.distillation import LOSSES
 from kit.types import KitError
 
@@ -51,8 +52,7 @@ def takes_temperature(loss: str) -> bool:
 
 def checked_loss(loss: str) -> Callable[..., torch.Tensor]:
     """The function of a loss's name."""
-    if loss not in LOSSES:
-        raise KitError("loss", f"one of {', '.join(LOSSES)}", repr(loss))
+    one_of("loss", loss, LOSSES)
     return LOSSES[loss]
 
 
@@ -98,8 +98,7 @@ def descend(
     >>> descend("mse", np.zeros(2), np.array([2.0, 0.0]), steps=2, learning_rate=0.5).scores[:, 0].tolist()
     [0.0, 1.0, 1.5]
     """
-    if optimiser not in OPTIMISERS:
-        raise KitError("optimiser", f"one of {', '.join(OPTIMISERS)}", repr(optimiser))
+    one_of("optimiser", optimiser, OPTIMISERS)
     if not (isinstance(steps, int) and steps >= 0):
         raise KitError("steps", "a whole number of at least 0", repr(steps))
     if not 0 < learning_rate < np.inf:
@@ -108,7 +107,7 @@ def descend(
     teacher, mask = np.asarray(teacher, dtype=float)[None], None if mask is None else np.asarray(mask)[None]
     engine = OPTIMISERS[optimiser]([scores], lr=learning_rate)
     rows, losses, ran_away = [scores.detach().numpy()[0].copy()], [], False
-    known = np.isfinite(rows[0])
+    finite = np.isfinite(rows[0])
     for _ in range(steps):
         value = _value(loss, scores, teacher, mask, temperature, teacher_temperature)
         engine.zero_grad()
@@ -116,7 +115,7 @@ def descend(
         engine.step()
         losses.append(value.item())
         rows.append(scores.detach().numpy()[0].copy())
-        ran_away = not (np.abs(rows[-1][known]) <= FARTHEST).all()
+        ran_away = not (np.abs(rows[-1][finite]) <= FARTHEST).all()
         if ran_away:
             break
     losses.append(_value(loss, scores, teacher, mask, temperature, teacher_temperature).item())

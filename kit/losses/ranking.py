@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from kit.arguments import one_of
 from kit.types import KitError
 
 
@@ -24,7 +25,7 @@ def real_cells(
 ) -> tuple[Float[Tensor, "q k"], Float[Tensor, "q k"], Bool[Tensor, "q k"]]:
     """Student, teacher (detached) and which cells count, each (q, k); both scores are 0 where a cell does not count.
 
-    A cell counts where the mask says so and the teacher is finite: NaN is a passage that was not scored. With
+    A cell counts where the mask is true and the teacher is finite: NaN is a passage that was not scored. With
     `zero_probability` a teacher of -inf counts too, in questions that have a finite score. Half precision becomes
     float32. `KitError` for shapes that differ, a student that is not floating, a mask that is not bool or 0/1 integers.
     """
@@ -145,7 +146,7 @@ def ranknet_weighted(
 ) -> Float[Tensor, ""]:
     """Mean over questions of the mean, over pairs with t_i > t_j, of (t_i - t_j) log(1 + exp(-(s_i - s_j))): a scalar.
 
-    The teacher's margin says how much a pair matters; the weights are not normalised: the teacher's scale is a factor.
+    A pair's weight is the teacher's margin, not normalised: the teacher's scale is a factor.
     Source: matchmaker's RankNetTeacher, which orders a pair by its label (positive, negative) and not by the teacher:
     where the teacher disagrees its weight is negative and the loss has no lower bound (-4.07 on the recorded batch,
     1.91 here).
@@ -171,7 +172,7 @@ def lambda_loss(
 ) -> Float[Tensor, ""]:
     """Mean over questions of the sum, over pairs with y_i > y_j, of w_ij log2(1 + exp(-sigma (s_i - s_j))): bits.
 
-    The weights say what a pair is worth in nDCG at the student's present ranks r (no gradient through them), with
+    The weights are what a pair is worth in nDCG at the student's present ranks r (no gradient through them), with
     D(r) = log2(1 + r), G = (2^y - 1) / ideal DCG and m = |r_i - r_j|. `scheme`: "lambda_rank" is
     |1/D(r_i) - 1/D(r_j)| |G_i - G_j|; "ndcg_loss2" |1/D(m) - 1/D(m+1)| |G_i - G_j|; "ndcg_loss2pp" mu times that plus
     lambda_rank; "ndcg_loss1" G_i / D(r_i), over all i and j, i = j too. `cutoff` keeps the student's first ranks only.
@@ -184,8 +185,7 @@ def lambda_loss(
     >>> lambda_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]]), relevance="grades")  # 1 - 1 / log2(3)
     tensor(0.3691)
     """
-    if scheme not in SCHEMES:
-        raise KitError("lambda_loss: scheme", f"one of {', '.join(SCHEMES)}", repr(scheme))
+    one_of("lambda_loss: scheme", scheme, SCHEMES)
     if cutoff is not None and cutoff < 1:
         raise KitError("lambda_loss: cutoff", "at least 1", cutoff)
     student, teacher, real = real_cells(student, teacher, mask)

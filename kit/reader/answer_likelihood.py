@@ -20,7 +20,7 @@ from kit.reader.passage_states import PassageStates
 def likelihood_of_each(
     t5: T5ForConditionalGeneration, passages: PassageStates, labels: Int[Tensor, "q a"], *, most: int | None = None
 ) -> Float[Tensor, "q k a"]:
-    """log p of each answer token given the question and that passage alone (q, k, a), float32.
+    """log p(answer token | question, that passage alone) (q, k, a), float32.
 
     0 where the label is -100; -inf for a passage without tokens. `most` passages are decoded together, for memory.
     PDist's score is the mean over the answer's tokens. Dropout is off, and no gradient is kept.
@@ -39,7 +39,7 @@ def likelihood_of_each(
 def likelihood_without_each(
     t5: T5ForConditionalGeneration, passages: PassageStates, labels: Int[Tensor, "q a"]
 ) -> Float[Tensor, "q k a"]:
-    """log p of each answer token given the question and all its passages but that one (q, k, a), float32.
+    """log p(answer token | question, all its passages but that one) (q, k, a), float32.
 
     0 where the label is -100; NaN where nothing is left to read. The passages' keys and values are computed once, and k
     decoder passes look at them. LOOP's score is minus the mean over the answer's tokens: the less likely the answer

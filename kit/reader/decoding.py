@@ -2,8 +2,8 @@
 
 What a head looks for is linear in the encoder's states: q.(W h) = (W'q).h, and what it reads is W (sum of p h). So
 one short query a head goes to the states as they are, and the passages' keys and values, thousands of tokens in every
-layer, are never made. Where an answer has more tokens than a head has numbers, or many decoder passes read the same
-passages, keys and values cost less, and are made. Knows nothing of words or of how passages were encoded.
+layer, are never computed. Where an answer has more tokens than a head has numbers, or many decoder passes read the same
+passages, keys and values cost less, and are computed. Knows nothing of words or of how passages were encoded.
 
 Source: Raffel et al. 2020 (T5), section 2.1; the position bias of the cross-attention: transformers 3.0.2, T5Attention,
 dropped by huggingface/transformers#8518.

@@ -107,7 +107,7 @@ class FiDReader(nn.Module):
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase | None:
-        """The tokenizer, fetched now if only its name was known; None for a reader without one."""
+        """The tokenizer, fetched now if there was only its name; None for a reader without one."""
         if isinstance(self._tokenizer, str):
             self._tokenizer = fitting_tokenizer(self.t5, tokenizer_named(self._tokenizer))
         return self._tokenizer

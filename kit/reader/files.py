@@ -67,7 +67,7 @@ def load_reader(
 def load_t5(folder: Path) -> T5ForConditionalGeneration:
     """The T5 of a folder, in float32 on the CPU, in eval mode; every weight is accounted for.
 
-    An original FiD checkpoint (its encoder's names are wrapped) and a kit checkpoint made from one get their
+    An original FiD checkpoint (its encoder's names are wrapped) and a kit checkpoint of one get their
     cross-attention position bias. A plain T5's leftover of it is left out, as transformers does since version 4.
     """
     settings = read_config(folder)
@@ -82,7 +82,7 @@ def load_t5(folder: Path) -> T5ForConditionalGeneration:
     biased = original or read_manifest(folder).get("cross_attention_bias", False)
     try:
         config = config_class(**settings)
-    except Exception as error:  # what is wrong with a configuration is found in as many ways as there are settings
+    except Exception as error:  # a wrong configuration fails in as many ways as there are settings
         raise KitError(str(folder / "config.json"), "the sizes and settings of a T5", first_line(error)) from None
     t5 = blank_model(model_class, config, folder)
     if biased:
@@ -97,7 +97,7 @@ def load_t5(folder: Path) -> T5ForConditionalGeneration:
 def _marks(folder: Path) -> tuple[bool, bool]:
     """Whether FiD's wrappers are in the names, and whether the output has weights other than the embeddings'.
 
-    Configs written by transformers 5 do not say the second.
+    Configurations written by transformers 5 do not have the second.
     """
     original, head, embeddings = False, None, None
     for path in weight_files(folder):
@@ -111,13 +111,13 @@ def _marks(folder: Path) -> tuple[bool, bool]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What the kit wrote beside the weights; nothing for a folder that others made."""
+    """What the kit wrote beside the weights; nothing for a folder of others."""
     path = folder / MANIFEST
     return read_json(path) if path.exists() else {}
 
 
 def _own_tokenizer(folder: Path, t5: T5ForConditionalGeneration) -> PreTrainedTokenizerBase | str | None:
-    """The tokenizer in a reader's folder, or the name of one to fetch when it is needed, or None where nothing tells.
+    """The tokenizer in a reader's folder, or the name of one to fetch when it is needed, or None if there is neither.
 
     An original FiD reader was trained with T5's own, which is named if the vocabulary is T5's.
     """

@@ -1,7 +1,7 @@
-"""What a FiD reader is given and asked to say, as token ids. Knows nothing of models.
+"""What a FiD reader reads and what it learns to write, as token ids. Knows nothing of models.
 
 Source: Izacard & Grave 2021 (FiD), section 3, and the original's data.py. The tokenizer of its time put no </s> behind
-a passage; later ones do, so it is asked not to.
+a passage; later ones do unless `add_special_tokens` is off.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ def tokenize_passages(
     """The ids (q, k, t) of "question: ... title: ... context: ..." and where they are tokens, bool (q, k, t).
 
     Each is cut on the right at `max_tokens` and padded to the longest; no </s>. A question with fewer passages than
-    others has empty ones at the end, one with no passage at all is given by itself, as "question: ...".
+    others has empty ones at the end, one with no passage at all stands by itself, as "question: ...".
     """
     if len(questions) != len(passages) or not questions:
         raise KitError(
             "tokenize", "questions, and a list of passages for each", f"{len(questions)} and {len(passages)}"
         )
     texts = [
-        [reader_input(question, passage) for passage in found] or [reader_question(question)]
-        for question, found in zip(questions, passages, strict=True)
+        [reader_input(question, passage) for passage in row] or [reader_question(question)]
+        for question, row in zip(questions, passages, strict=True)
     ]
     encoded = tokenizer(
         [text for row in texts for text in row],

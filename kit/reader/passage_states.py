@@ -1,4 +1,4 @@
-"""What an encoder made of the passages, as the decoder reads it. Knows nothing of models.
+"""The encoded passages, as the decoder reads them. Knows nothing of models.
 
 Source: Izacard & Grave 2021 (FiD), section 3: the states of a question's passages, end to end.
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 class PassageStates:
     """The states of the passages' tokens, a question's end to end (q, s, d), with no padding between them.
 
-    In float32 even if the reader computes in bfloat16. `places` says where among the k*t places of the input each token
-    stands; a question with fewer than s tokens has places of padding at the end, which `real` is False for.
+    In float32 even if the reader computes in bfloat16. `places` is where each token stands among the k*t places of the
+    input; a question with fewer than s tokens has places of padding at the end, which `real` is False for.
 
     >>> mask = torch.tensor([[[True, True], [True, False]], [[True, False], [False, False]]])  # 2 questions, 2 passages
     >>> passages = PassageStates.of(torch.arange(8.0).view(2, 4, 1), mask)

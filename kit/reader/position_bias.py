@@ -1,4 +1,4 @@
-"""The position bias of the cross-attention, which readers made with transformers 3.0.2 were trained with.
+"""The position bias of the cross-attention, which readers of transformers 3.0.2 were trained with.
 
 Later versions of transformers dropped it. Its weight stands under the first decoder block's cross-attention, where the
 original checkpoints name it, and all blocks share the bias, as T5's stack hands it down. Knows nothing of passages.

@@ -1,4 +1,4 @@
-"""Teachers made of scores that others give: the mean of several, one scale for all, a table from earlier."""
+"""Teachers made of other teachers' scores: the mean of several, one scale for all, a table from earlier."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.teachers.scaling import standardised
-from kit.teachers.scores import Teacher, needs_answers
+from kit.teachers.scores import Teacher
 from kit.types import KitError, Passage, Question, ScoreTable
 
 
@@ -34,11 +34,6 @@ class Ensemble:
         if not self.teachers:
             raise KitError("Ensemble", "at least one teacher", "none")
 
-    @property
-    def needs_answers(self) -> bool:
-        """Whether one of them does."""
-        return any(map(needs_answers, self.teachers))
-
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False
     ) -> ScoreTable:
@@ -58,11 +53,6 @@ class Standardised:
 
     teacher: Teacher
     scale: float = 1.0
-
-    @property
-    def needs_answers(self) -> bool:
-        """Whether the teacher does."""
-        return needs_answers(self.teacher)
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False

@@ -76,7 +76,6 @@ class _Likelihood:
     batch_size: int = 4
     answer_tokens: int | None = None  # None: no limit
     name: ClassVar[str]
-    needs_answers: ClassVar[bool] = True
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kit.arguments import one_of
 from kit.encoder import DualEncoder
 from kit.reader import FiDReader
 from kit.teachers.cross_encoder import CrossEncoder
@@ -14,7 +15,6 @@ from kit.teachers.encoder import EncoderScores
 from kit.teachers.extractive_reader import ExtractiveReader
 from kit.teachers.fid import FiDAttention, LeaveOneOut, PassageLikelihood
 from kit.teachers.scores import Teacher
-from kit.types import KitError
 
 READER_TEACHERS: dict[str, Callable[..., Teacher]] = {  # of a `FiDReader`
     "fid_kd": FiDAttention,
@@ -41,10 +41,9 @@ def load_teacher(
 ) -> Teacher:
     """The teacher `TEACHERS[name]` with the model of a checkpoint; `options` are the teacher's other fields.
 
-    The checkpoint is a FiD reader's, a cross-encoder's, an extractive reader's or a dual encoder's, as the name says.
+    The checkpoint is a FiD reader's, a cross-encoder's, an extractive reader's or a dual encoder's, by the name.
     """
-    if name not in TEACHERS:
-        raise KitError("teacher", f"one of {', '.join(TEACHERS)}", repr(name))
+    one_of("teacher", name, TEACHERS)
     source = {"device": device, "dtype": dtype, "tokenizer": tokenizer}
     if name in PAIR_TEACHERS:
         return PAIR_TEACHERS[name].from_pretrained(name_or_dir, **source, **options)

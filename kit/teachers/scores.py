@@ -19,7 +19,7 @@ ScoreBatch = Callable[[list[Question], list[list[Passage]]], Sequence[float] | n
 
 
 class Teacher(Protocol):
-    """What a teacher is. One that needs answers has an attribute `needs_answers` that is true."""
+    """What a teacher is."""
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False
@@ -122,8 +122,3 @@ def check_targets(questions: Sequence[Question]) -> None:
     """Raises `KitError` if a question has neither a target nor an answer."""
     for question in questions:
         target_of(question)
-
-
-def needs_answers(teacher: Teacher) -> bool:
-    """Whether the teacher needs each question's answer."""
-    return bool(getattr(teacher, "needs_answers", False))

@@ -2,12 +2,11 @@
 
 from kit.train.checkpoints import clear_checkpoints
 from kit.train.contrastive import InBatch, train_in_batch
-from kit.train.distillation import Distillation, distil
+from kit.train.distillation import DISTILLATION, Distillation, distil
 from kit.train.fit import RunOptions, TrainingHistory
 from kit.train.inverse_cloze import train_inverse_cloze
 from kit.train.optimisation import Optimisation
-from kit.train.presets import DISTILLATION, READER_TRAINING
-from kit.train.reader import ReaderTraining, train_reader
+from kit.train.reader import READER_TRAINING, ReaderTraining, train_reader
 from kit.train.topic_batches import TopicBalanced, train_topic_balanced
 
 __all__ = [

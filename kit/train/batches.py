@@ -1,22 +1,16 @@
-"""What batches are made of: a stream of questions, candidate passages, tokens; and the forward passes over them."""
+"""What batches consist of: a stream of questions, and each question's candidate passages. Knows no models."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
-from kit.types import KitError, Passage, Question, ScoreTable
-
-if TYPE_CHECKING:
-    from kit.encoder import DualEncoder
-
-PASSAGES_AT_ONCE = 32  # through a tower, for memory; of like length, so that little is padded
-Tokens = tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]
+from kit.types import KitError, Question, ScoreTable
 
 
 class Stream:
@@ -68,21 +62,3 @@ def candidates(
         ids.append([name for name, _ in cells])
         values[number, : len(cells)] = torch.tensor([value for _, value in cells])
     return ids, values
-
-
-class BatchVectors(nn.Module):
-    """Vectors of a batch's questions (q, d) and passages (x, d), as one forward pass."""
-
-    def __init__(self, encoder: DualEncoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, questions: Tokens, passages: Tokens) -> tuple[Float[Tensor, "q d"], Float[Tensor, "x d"]]:
-        """Of ids and masks, as `tokenize_questions` and `tokenize_passages` give them."""
-        vectors = self.encoder.embed(*passages, side="passage", batch_size=PASSAGES_AT_ONCE)  # (x, d)
-        return self.encoder.embed(*questions, side="question"), vectors
-
-    def tokenize(self, questions: Sequence[Question], passages: Sequence[Passage]) -> tuple[Tokens, Tokens]:
-        """What `forward` takes."""
-        texts = [question.text for question in questions]
-        return self.encoder.tokenize_questions(texts), self.encoder.tokenize_passages(passages)

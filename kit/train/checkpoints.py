@@ -1,4 +1,4 @@
-"""Checkpoints of one training in one folder: weights, optimiser, history, and what the training's result depends on.
+"""Checkpoints of one training in one folder: weights, optimiser, history, and the training's signature.
 
 Each file is written aside and renamed, and `training.json`, written last, holds the others' digests: a run that was
 killed at any moment goes on from its last whole checkpoint, and a broken or foreign one is refused in one line.
@@ -7,9 +7,8 @@ killed at any moment goes on from its last whole checkpoint, and a broken or for
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kit.files import contents, locked, read_json, write_json, written_aside
-from kit.types import KitError, Passage, Question, ScoreTable
+from kit.train.signatures import ANEW, as_read, compare_runs, distinct_weights, model_digest
+from kit.types import KitError
 
 if TYPE_CHECKING:
     from kit.train.fit import TrainingHistory
 
 STATE, BEST, LOCK = "training.json", "best.safetensors", ".lock"
-ANEW = "(to begin anew, remove the folder)"
 
 
 class Checkpointer:
@@ -40,13 +39,13 @@ class Checkpointer:
 
     def sign(self, signature: Mapping[str, object]) -> None:
         """Note all that the result depends on: these, and the model's first weights and shapes."""
-        self.signature = _as_read({**signature, "model": model_digest(self.model)})
+        self.signature = as_read({**signature, "model": model_digest(self.model)})
 
     def save(self, history: TrainingHistory, step: int, top: float) -> None:
         """Write a checkpoint, then take away the one before."""
         if self.folder is None:
             return
-        written = {f"step-{step}.safetensors": _weights(self.model)}
+        written = {f"step-{step}.safetensors": distinct_weights(self.model)}
         written[f"step-{step}.optimizer.safetensors"] = _moments(self.optimizer)
         for name, tensors in written.items():
             with written_aside(self.folder / name) as aside:
@@ -71,14 +70,14 @@ class Checkpointer:
         if path is None or not path.exists():
             return 0, -math.inf
         state = _read_state(path)
-        _compare(path, state["signature"], self.signature)
+        compare_runs(path, state["signature"], self.signature)
         for name, digest in state["files"].items():
             file = self.folder / name
             if not file.exists() or _file_digest(file) != digest:
                 given = "another or a broken file" if file.exists() else "none"
                 raise KitError(str(file), f"the checkpoint of step {state['step']} {ANEW}", given)
         weights, moments = (self._load(self.folder / name) for name in state["files"])
-        self._set_weights(weights)
+        self._setdistinct_weights(weights)
         _restore_moments(self.optimizer, moments)
         history.losses.extend(state["losses"])
         history.evaluations.extend(state["evaluations"])
@@ -86,7 +85,7 @@ class Checkpointer:
 
     def keep_best(self, *, write: bool = True) -> None:
         """Keep the weights as they are now as the best ones."""
-        self.best = {name: value.clone() for name, value in _weights(self.model).items()}
+        self.best = {name: value.clone() for name, value in distinct_weights(self.model).items()}
         if self.folder is not None and write:
             with written_aside(self.folder / BEST) as aside:
                 save_file(self.best, aside)
@@ -96,7 +95,7 @@ class Checkpointer:
         if self.best is None and self.folder is not None:
             self.best = self._load(self.folder / BEST)
         if self.best is not None:
-            self._set_weights(self.best)
+            self._setdistinct_weights(self.best)
 
     def _load(self, path: Path) -> dict[str, Tensor]:
         try:
@@ -104,13 +103,13 @@ class Checkpointer:
         except (OSError, SafetensorError) as error:
             raise KitError(str(path), f"a checkpoint's tensors {ANEW}", str(error)) from None
 
-    def _set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        shapes = {name: tuple(value.shape) for name, value in _weights(self.model).items()}
-        given = {name: tuple(value.shape) for name, value in weights.items()}
-        if shapes != given:
-            name = next(name for name in (*shapes, *given) if shapes.get(name) != given.get(name))
+    def _setdistinct_weights(self, weights: Mapping[str, Tensor]) -> None:
+        shapes = {name: tuple(value.shape) for name, value in distinct_weights(self.model).items()}
+        loaded = {name: tuple(value.shape) for name, value in weights.items()}
+        if shapes != loaded:
+            name = next(name for name in (*shapes, *loaded) if shapes.get(name) != loaded.get(name))
             wanted = f"a tensor {name} of shape {shapes.get(name)} {ANEW}"
-            raise KitError(str(self.folder), wanted, given.get(name, "none"))
+            raise KitError(str(self.folder), wanted, loaded.get(name, "none"))
         self.model.load_state_dict(weights, strict=False)  # tied weights have one name in the file
 
 
@@ -135,42 +134,6 @@ def clear_checkpoints(folder: str | Path) -> None:
             _tidy(Path(folder), keep=set())
 
 
-def model_digest(model: nn.Module) -> str:
-    """16 hexadecimal digits of the model's weights, names and shapes, on any device."""
-    digest = hashlib.sha256()
-    for name, value in sorted(_weights(model).items()):
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def data_digest(questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable | None = None) -> str:
-    """16 hexadecimal digits of questions, their cells of a table, and these cells' passages (without one: all)."""
-    digest = hashlib.sha256()
-
-    def add(*texts: object) -> None:
-        digest.update(json.dumps(texts).encode())
-
-    for question in questions:
-        add(question.id, question.text, question.answers, question.target)
-    ids: Any = corpus
-    if table is not None:
-        rows = table.select([question.id for question in questions])
-        digest.update(rows.values.tobytes())
-        add(rows.passage_ids.tolist())
-        ids = dict.fromkeys(rows.passage_ids[rows.mask].tolist())
-    for name in ids:
-        add(name, corpus[name].title, corpus[name].text)
-    return digest.hexdigest()[:16]
-
-
-def tokenizer_digest(tokenizer: Any) -> str:
-    """16 hexadecimal digits of a tokenizer's words and rules."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    text = json.dumps(sorted(tokenizer.get_vocab().items())) if backend is None else backend.to_str()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def _tidy(folder: Path, keep: set[str]) -> None:
     """Take away a run's checkpoints but those of `keep`."""
     for pattern in ("step-*.safetensors", BEST):
@@ -186,26 +149,6 @@ def _read_state(path: Path) -> dict[str, Any]:
         if not isinstance(state.get(name), kind):
             raise KitError(str(path), f"the state of a training, with {name!r} {ANEW}", "one without")
     return state
-
-
-def check_same_run(path: Path, signature: Mapping[str, object]) -> None:
-    """Write the signature; if there is an earlier one at `path`, raises `KitError` that names what differs."""
-    if path.exists():
-        _compare(path, read_json(path, dict), _as_read(signature))
-    else:
-        write_json(path, _as_read(signature))
-
-
-def _as_read(signature: Mapping[str, object]) -> dict[str, object]:
-    """The signature as JSON gives it back."""
-    return json.loads(json.dumps(signature, sort_keys=True, default=str))
-
-
-def _compare(path: Path, earlier: Mapping[str, object], own: Mapping[str, object]) -> None:
-    if other := [name for name in {**earlier, **own} if earlier.get(name) != own.get(name)]:
-        wanted = ", ".join(f"{name} {earlier.get(name)}" for name in other)
-        given = ", ".join(f"{name} {own.get(name)}" for name in other)
-        raise KitError(str(path), f"the run that this folder holds, with {wanted} {ANEW}", given)
 
 
 def _file_digest(path: Path) -> str:
@@ -225,12 +168,3 @@ def _restore_moments(optimizer: torch.optim.Optimizer, moments: Mapping[str, Ten
         number, name = key.split(".", 1)
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """The model's weights, each tensor once (tied ones under their first name)."""
-    names: dict[int, str] = {}
-    for name, value in model.state_dict(keep_vars=True).items():
-        names.setdefault(value.data_ptr() if value.numel() else id(value), name)
-    kept = set(names.values())
-    return {name: value.detach().contiguous() for name, value in model.state_dict().items() if name in kept}

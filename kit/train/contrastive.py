@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import torch
@@ -17,10 +18,10 @@ from torch import Tensor, nn
 from kit.losses import in_batch_nll
 from kit.metrics import answer_hits
 from kit.metrics.answers import answer_finder, searchable
-from kit.train.batches import BatchVectors, Stream
-from kit.train.distillation import encoder_signature
+from kit.train.batches import Stream
 from kit.train.fit import RunOptions, TrainingHistory, fit
 from kit.train.optimisation import Optimisation
+from kit.train.signatures import encoder_signature
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -90,25 +91,19 @@ def train_in_batch(
     the negatives are those of one process (DPR gathers all). `run`: see `RunOptions`.
     """
     items = labelled(questions, corpus, table, negatives=config.negatives)
-    stream, student = Stream(items, config.questions, config.optimisation.seed), BatchVectors(encoder)
+    stream = Stream(items, config.questions, config.optimisation.seed)
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch = stream.batch(number)
         names = list(dict.fromkeys([item.positive for item in batch] + [i for item in batch for i in item.negatives]))
-        vectors, passages = model(
-            *student.tokenize([item.question for item in batch], [corpus[name] for name in names])
-        )
+        vectors, passages = model([item.question.text for item in batch], [corpus[name] for name in names])
         own = torch.tensor([names.index(item.positive) for item in batch], device=vectors.device)  # (q,)
         figures = {"first": first_share(vectors, passages, own), "false": false_negatives(batch, names, corpus)}
         return in_batch_nll(vectors * encoder.scale, passages, own), figures
 
-    def signature() -> dict[str, object]:
-        sizes = {"questions": config.questions, "negatives": config.negatives}
-        used = [item.question for item in items]
-        return {"task": "in-batch", **sizes, **encoder_signature(encoder, used, corpus, table)}
-
-    options = {"name": "training (in-batch)", **run}
-    return fit(student, loss_of, config.optimisation, signature=signature, **options)
+    used = [item.question for item in items]
+    signature = partial(encoder_signature, "in-batch", config, encoder, used, corpus, table)
+    return fit(encoder, loss_of, config.optimisation, signature=signature, name="training (in-batch)", **run)
 
 
 def first_share(questions: Tensor, passages: Tensor, own: Tensor) -> float:

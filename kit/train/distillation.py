@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from kit.arguments import named
 from kit.losses import LOSSES
-from kit.train.batches import BatchVectors, Stream, candidates
-from kit.train.checkpoints import data_digest, tokenizer_digest
+from kit.train.batches import Stream, candidates
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation
+from kit.train.optimisation import Optimisation, full_scale
+from kit.train.signatures import encoder_signature
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -40,6 +42,24 @@ class Distillation:
         return replace(self, loss_options=options)
 
 
+DISTILLATION = {
+    # The toy's was measured on two CPU cores. Its teacher's temperature is the kit's choice: a toy reader's attention
+    # scores have a standard deviation of 7 over a question's passages, one-hot at 1.
+    "toy": Distillation(
+        Optimisation(steps=160, learning_rate=3e-4, embedding_lr_multiplier=60, warmup_steps=10),
+        questions=16,
+        passages=8,
+        loss_options={"temperature": 1.0, "teacher_temperature": 4.0},
+    ),
+    # FiD-KD: the README's recipe for the retriever; a batch is 64 questions over all processes.
+    "full": Distillation(
+        full_scale(
+            20_000, 1e-4, warmup_steps=1000, final_lr_share=0.34, weight_decay=0.1, accumulate=16, evaluate_every=500
+        ),
+    ),
+}
+
+
 def distil(
     encoder: DualEncoder,
     questions: Sequence[Question],
@@ -57,8 +77,7 @@ def distil(
     has another draw. No answers are used: the teacher's scores are all there is. Each logged step has the student's
     entropy (nats), and its agreement: the share of questions whose best passage is the teacher's. `run`: `RunOptions`.
     """
-    compare = _loss(loss)
-    config = _checked(config, loss)
+    compare, config = _loss(loss), _checked(config, loss)
     scored = [question for question in questions if int(table.mask[table.row_of(question.id)].sum()) > 1]
     if not scored:
         raise KitError("distil", "questions with at least two scored passages", f"{len(questions)} without")
@@ -66,7 +85,7 @@ def distil(
         where = f"score table {table.name!r}"
         raise KitError(where, "scores that tell passages apart", "equal scores for every question")
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", "own loss")
-    stream, student = Stream(scored, config.questions, config.optimisation.seed), BatchVectors(encoder)
+    stream = Stream(scored, config.questions, config.optimisation.seed)
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch = stream.batch(number)
@@ -74,40 +93,19 @@ def distil(
         names = list(dict.fromkeys(i for row in ids for i in row))  # each distinct passage is encoded once
         rows = {name: row for row, name in enumerate(names)}
         places = torch.tensor([[rows[i] for i in row] + [0] * (config.passages - len(row)) for row in ids])  # (q, k)
-        vectors, passages = model(*student.tokenize(batch, [corpus[name] for name in names]))
+        vectors, passages = model([question.text for question in batch], [corpus[name] for name in names])
         scores = encoder.score(vectors, passages[places.to(passages.device)])  # (q, k)
         teacher = teacher.to(scores.device)
         cells = ~teacher.isnan()
         value = compare(scores, teacher, mask=cells, **config.loss_options)
         return value, _figures(scores.detach(), teacher, cells)
 
-    def signed() -> dict[str, object]:
-        sizes = {key: value for key, value in asdict(config).items() if key != "optimisation"}
-        return {"task": f"distilling, {name}", **sizes, **encoder_signature(encoder, scored, corpus, table)}
-
-    return fit(
-        student, loss_of, config.optimisation,
-        signature=signed, **{"name": f"distilling ({name})", **run},
-    )  # fmt: skip
-
-
-def encoder_signature(
-    encoder: DualEncoder,
-    questions: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    table: ScoreTable | None,
-) -> dict[str, object]:
-    """What a retriever's training depends on beside its settings and its first weights."""
-    how = {"family": encoder.family.to_json(), "tokenizer": tokenizer_digest(encoder.tokenizer)}
-    return {**how, "data": data_digest(questions, corpus, table)}
+    signed = partial(encoder_signature, f"distilling, {name}", config, encoder, scored, corpus, table)
+    return fit(encoder, loss_of, config.optimisation, signature=signed, name=f"distilling ({name})", **run)
 
 
 def _loss(loss: str | Callable[..., Tensor]) -> Callable[..., Tensor]:
-    if not isinstance(loss, str):
-        return loss
-    if loss not in LOSSES:
-        raise KitError("loss", f"one of {', '.join(LOSSES)}", repr(loss))
-    return LOSSES[loss]
+    return named("loss", loss, LOSSES, Callable)
 
 
 def _options_of(loss: str | Callable[..., Tensor]) -> list[str]:
@@ -115,12 +113,8 @@ def _options_of(loss: str | Callable[..., Tensor]) -> list[str]:
 
 
 def _checked(config: Distillation | str, loss: str | Callable[..., Tensor]) -> Distillation:
-    from kit.train.presets import DISTILLATION
-
-    if isinstance(config, str):
-        if config not in DISTILLATION:
-            raise KitError("distillation", f"one of {', '.join(DISTILLATION)}", repr(config))
-        return DISTILLATION[config].for_loss(loss)
+    if not isinstance(config, Distillation):
+        return named("distillation", config, DISTILLATION, Distillation).for_loss(loss)
     options = _options_of(loss)
     for name in config.loss_options:
         if name not in options:

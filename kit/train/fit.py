@@ -1,6 +1,6 @@
 """The one training loop of the kit: steps of an optimiser, watched, saved, and resumed to the same numbers.
 
-Every batch is made from the step's number, and the random state is set from it, so a run that was killed goes on from
+Every batch follows from the step's number, and the random state is set from it, so a run that was killed goes on from
 its last checkpoint as if nothing had happened. Runs on one device, or on many under `accelerate launch` or `torchrun`.
 Knows nothing of readers or retrievers.
 """
@@ -71,7 +71,7 @@ def fit(
     log; under several processes it is called in each, with different numbers, and the logged figures are means over
     processes. `signature()` gives what the result depends on beside the optimisation and the model's first weights (it
     is called only with a `folder`). The others: see `RunOptions`. An interrupt (Ctrl-C, a notebook's stop) ends the
-    run, keeps what it has, and says so in `.interrupted`. Raises `KitError` for a checkpoint that is broken or of
+    run, keeps what it has, and `.interrupted` is true. Raises `KitError` for a checkpoint that is broken or of
     another run, for a folder that another training uses, and for a loss that is not a number.
     """
     device = next(model.parameters()).device

@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from kit.losses import in_batch_nll
-from kit.train.batches import BatchVectors
-from kit.train.checkpoints import data_digest
 from kit.train.contrastive import first_share
 from kit.train.fit import RunOptions, TrainingHistory, fit
 from kit.train.optimisation import Optimisation
+from kit.train.signatures import data_digest
 from kit.types import KitError, Passage
 
 if TYPE_CHECKING:
@@ -80,15 +79,15 @@ def train_inverse_cloze(
     """Train `encoder` in place on the inverse cloze task over a corpus, or over passages drawn by a function.
 
     All passages of a batch compete for each sentence (DPR's in-batch loss). Each logged step has `first`, the share of
-    sentences whose own passage scored highest. Returns the history. `run`: see `RunOptions`; a folder's run is known by
-    its corpus, or by the name of the function.
+    sentences whose own passage scored highest. Returns the history. `run`: see `RunOptions`; a folder's run is
+    identified by its corpus, or by the name of the function.
     """
     draw = passages if callable(passages) else passages_by_title(passages, batch)
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         pairs = [inverse_cloze(passage, rng) for passage in draw(rng)]
         texts, answers = zip(*pairs, strict=True)
-        vectors, others = model(encoder.tokenize_questions(texts), encoder.tokenize_passages(answers))
+        vectors, others = model(texts, answers)
         own = torch.arange(len(pairs), device=vectors.device)
         return in_batch_nll(vectors * encoder.scale, others, own), {"first": first_share(vectors, others, own)}
 
@@ -96,5 +95,4 @@ def train_inverse_cloze(
         source = passages.__name__ if callable(passages) else data_digest([], passages)
         return {"task": "inverse cloze", "batch": batch, "family": encoder.family.to_json(), "data": source}
 
-    options = {"name": "inverse cloze", **run}
-    return fit(BatchVectors(encoder), loss_of, optimisation, signature=signature, **options)
+    return fit(encoder, loss_of, optimisation, signature=signature, name="inverse cloze", **run)

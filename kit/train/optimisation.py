@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from kit.arguments import one_of
 from kit.types import KitError
 
 SCHEDULES = ("constant", "linear", "stable_decay")
@@ -47,8 +48,7 @@ class Optimisation:
             if math.isinf(value):
                 raise KitError(f"Optimisation, {name}", "a finite number", value)
         for name, choices in (("schedule", SCHEDULES), ("precision", ("no", "bf16"))):
-            if getattr(self, name) not in choices:
-                raise KitError(f"Optimisation, {name}", f"one of {', '.join(choices)}", repr(getattr(self, name)))
+            one_of(f"Optimisation, {name}", getattr(self, name), choices)
 
     def factor(self, step: int) -> float:
         """The learning rate of a step (from 0), as a share of `learning_rate`.
@@ -63,6 +63,12 @@ class Optimisation:
         if step < start:
             return 1.0
         return 1 - (1 - self.final_lr_share) * (step - start) / max(1, self.steps - start)
+
+
+def full_scale(steps: int, learning_rate: float, **options: Any) -> Optimisation:
+    """Full-scale optimisation: mixed precision, PyTorch's betas, a checkpoint every 500 steps; the rest by name."""
+    defaults: dict[str, Any] = {"weight_decay": 0.0, "betas": (0.9, 0.999), "precision": "bf16", "save_every": 500}
+    return Optimisation(steps, learning_rate, **{**defaults, **options})
 
 
 _LEAST = {"steps": 1, "accumulate": 1, "warmup_steps": 0, "save_every": 0, "evaluate_every": 0, "seed": 0}

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from torch import Tensor, nn
 
+from kit.arguments import named
 from kit.train.batches import Stream
-from kit.train.checkpoints import data_digest, tokenizer_digest
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation
+from kit.train.optimisation import Optimisation, full_scale
+from kit.train.signatures import signature_of
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -33,6 +35,25 @@ class ReaderTraining:
     checkpoint_gradients: bool = False  # keep few activations: less memory, a third more time
 
 
+READER_TRAINING = {
+    # The toy's was measured on two CPU cores.
+    "toy": ReaderTraining(
+        Optimisation(steps=60, learning_rate=2e-4, embedding_lr_multiplier=4, warmup_steps=10),
+        questions=6,
+        n_context=10,
+    ),
+    # FiD: the released code's defaults for "base" (which equal the paper's), the README's recipe for "large"; a batch
+    # is 64 questions over all processes.
+    "full": ReaderTraining(
+        full_scale(10_000, 1e-4, schedule="constant", accumulate=64, evaluate_every=500), checkpoint_gradients=True
+    ),
+    "full-large": ReaderTraining(
+        full_scale(15_000, 5e-5, warmup_steps=1000, weight_decay=0.01, accumulate=64, evaluate_every=500),
+        checkpoint_gradients=True,
+    ),
+}
+
+
 def train_reader(
     reader: FiDReader,
     questions: Sequence[Question],
@@ -47,12 +68,7 @@ def train_reader(
     left out. Questions whose passages lack the answer are kept, as in the original. `config`: a `ReaderTraining` or a
     name in `READER_TRAINING`. `run`: see `RunOptions`.
     """
-    from kit.train.presets import READER_TRAINING
-
-    if isinstance(config, str):
-        if config not in READER_TRAINING:
-            raise KitError("reader training", f"one of {', '.join(READER_TRAINING)}", repr(config))
-        config = READER_TRAINING[config]
+    config = named("reader training", config, READER_TRAINING, ReaderTraining)
     answered = [question for question in questions if question.target or question.answers]
     if not answered:
         raise KitError("train_reader", "questions with answers", f"{len(questions)} questions, none with an answer")
@@ -68,9 +84,6 @@ def train_reader(
         labels = reader.tokenize_targets(targets, max_tokens=config.answer_tokens)
         return model(ids, mask, labels).loss
 
-    def signature() -> dict[str, object]:
-        sizes = {name: value for name, value in asdict(config).items() if name != "optimisation"}
-        sizes |= {"max_tokens": reader.max_tokens, "tokenizer": tokenizer_digest(reader.tokenizer)}
-        return {"task": "reader", **sizes, "data": data_digest(answered, corpus, passages)}
-
-    return fit(reader, loss_of, config.optimisation, signature=signature, **{"name": "training the reader", **run})
+    data = (reader.tokenizer, answered, corpus, passages)
+    signature = partial(signature_of, "reader", config, *data, max_tokens=reader.max_tokens)
+    return fit(reader, loss_of, config.optimisation, signature=signature, name="training the reader", **run)

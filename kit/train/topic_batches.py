@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -17,11 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kit.losses import margin_mse
-from kit.train.batches import BatchVectors, candidates
-from kit.train.checkpoints import model_digest
-from kit.train.distillation import encoder_signature
+from kit.train.batches import candidates
 from kit.train.fit import RunOptions, TrainingHistory, fit
 from kit.train.optimisation import Optimisation
+from kit.train.signatures import encoder_signature, model_digest
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ ROWS_AT_ONCE = 65_536
 
 @dataclass(frozen=True)
 class TopicBalanced:
-    """How batches are made and weighed: `questions` of one of `clusters` topics, a pair of passages each."""
+    """How batches are drawn and weighed: `questions` of one of `clusters` topics, a pair of passages each."""
 
     optimisation: Optimisation
     questions: int = 32
@@ -141,7 +140,7 @@ def train_topic_balanced(
     vectors = encoder.encode_questions([question.text for question in scored], batch_size=256)
     count, device = min(config.clusters, len(scored)), str(encoder.device)
     groups = topics(vectors, count, seed=config.optimisation.seed, device=device)
-    sizes, module = [len(group) for group in groups], BatchVectors(encoder)
+    sizes = [len(group) for group in groups]
 
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         group = rng.choices(groups, sizes)[0]
@@ -149,7 +148,7 @@ def train_topic_balanced(
         pairs, teacher = balanced_pairs(table, batch, config.bins, rng)
         names = list(dict.fromkeys(name for pair in pairs for name in pair))
         columns = torch.tensor([names.index(pair[side]) for side in (0, 1) for pair in pairs])  # (2q,)
-        vectors, passages = model(*module.tokenize(batch, [corpus[name] for name in names]))
+        vectors, passages = model([question.text for question in batch], [corpus[name] for name in names])
         with torch.autocast(vectors.device.type, enabled=False):
             student = vectors.float() @ passages.float().T * encoder.scale  # (q, x)
         student = student[:, columns.to(student.device)]  # (q, 2q)
@@ -160,14 +159,12 @@ def train_topic_balanced(
         return pair + config.weight * batch_wide, figures
 
     def signature() -> dict[str, object]:
-        sizes = {name: value for name, value in asdict(config).items() if name != "optimisation"}
         live = {"second": getattr(second, "name", type(second).__name__)}
         if isinstance(model := getattr(second, "model", None), nn.Module):
             live["second model"] = model_digest(model)
-        return {"task": "topic-balanced", **sizes, **live, **encoder_signature(encoder, scored, corpus, table)}
+        return encoder_signature("topic-balanced", config, encoder, scored, corpus, table, **live)
 
-    options = {"name": "training (topic-balanced)", **run}
-    return fit(module, loss_of, config.optimisation, signature=signature, **options)
+    return fit(encoder, loss_of, config.optimisation, signature=signature, name="training (topic-balanced)", **run)
 
 
 def balanced_pairs(
