@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
 
+from kit.batches import padded
 from kit.checkpoints.layouts import PairScorer
 from kit.data import Corpus
 from kit.encoder import DualEncoder
@@ -93,9 +94,8 @@ def imagined_questions(
         retrieved = BM25(Corpus(world.passages.values())).retrieve(own, listed)
         questions += [replace(question, id=f"{seed}-{question.id}") for question in own]
         corpus |= {f"{seed}-{name}": replace(one, id=f"{seed}-{name}") for name, one in world.passages.items()}
-        ids.append(
-            np.where(retrieved.passage_ids == "", "", np.char.add(f"{seed}-", retrieved.passage_ids.astype(str)))
-        )
+        names = retrieved.passage_ids.astype(str)
+        ids.append(np.where(names == "", "", np.char.add(f"{seed}-", names)))
         values.append(retrieved.values)
     return questions, corpus, ScoreTable("bm25", [q.id for q in questions], np.concatenate(ids), np.concatenate(values))
 
@@ -165,10 +165,7 @@ def train_extractive_reader(
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch, passages, real = _batch(items, corpus, config, number, rng)
         inputs = teacher.inputs([(item.question, p) for item, row in zip(batch, passages, strict=True) for p in row])
-        rows = nn.utils.rnn.pad_sequence([torch.tensor(one.ids) for one in inputs], batch_first=True)  # (x, t)
-        lengths = torch.tensor([len(one.ids) for one in inputs])
-        mask = torch.arange(rows.shape[1]) < lengths[:, None]  # (x, t)
-        rows = rows.masked_fill(~mask, start.tokenizer.pad_token_id)
+        rows, mask = padded([one.ids for one in inputs], start.tokenizer.pad_token_id)  # (x, t)
         out = model(input_ids=rows.to(start.device), attention_mask=mask.to(start.device))
         cells = real[:, :, None].expand(-1, -1, rows.shape[1])  # (q, k, t)
         grids = [_grid(part, cells) for part in (out.start_logits, out.end_logits)]

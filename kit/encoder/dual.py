@@ -79,7 +79,8 @@ class DualEncoder(nn.Module):
         not follow the rule), DistilBERT_Dot, Contriever, sentence-transformers, or any BERT, DistilBERT, ALBERT,
         RoBERTa, XLM-R or MPNet to begin from. `family`: a name of `kit.encoder.FAMILIES` or a `Family`; default: the
         one in the files, or one that is assumed with a warning. `dtype` auto: float32, which training needs; bfloat16
-        halves the time and memory of embedding a large corpus. Raises `KitError` if a weight or a setting is missing or not understood.
+        halves the time and memory of embedding a large corpus. Raises `KitError` if a weight or a setting is missing or
+        not understood.
         """
         place = pick_device(device)
         kind = pick_dtype("float32" if dtype == "auto" else dtype, place)
