@@ -46,7 +46,7 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device, *, float16: bool 
         return torch.bfloat16 if native else torch.float32
     allowed = {name: kind for name, kind in DTYPES.items() if float16 or kind != torch.float16}
     chosen = allowed.get(dtype) if isinstance(dtype, str) else dtype
-    if chosen not in allowed.values():
+    if chosen is None or chosen not in allowed.values():
         overflow = "" if float16 else " (T5 overflows in float16)"
         raise KitError("dtype", f"one of auto, {', '.join(allowed)}{overflow}", repr(dtype))
     return chosen

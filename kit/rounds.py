@@ -17,7 +17,7 @@ from kit.files import read_json, write_json
 from kit.metrics import answer_recall, exact_match_rate
 from kit.retrieve import add_random_passages
 from kit.teachers import FiDAttention
-from kit.train import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, distil, train_reader
+from kit.train import DISTILLATION, READER_TRAINING, Distillation, ReaderTraining, RunOptions, distil, train_reader
 from kit.train.signatures import check_same_run, data_digest, model_digest
 from kit.types import Passage, Question, ScoreTable
 
@@ -142,8 +142,8 @@ class _Loop:
         here = self._round(number)
         if (here / "reader").exists():
             return FiDReader.from_pretrained(here / "reader")
-        reader, options = make_reader(), {"folder": here / "reader-training", "progress": self.progress}
-        if train_reader(reader, self.train, self.corpus, table, self.plan.reader, **options).interrupted:
+        reader, run = make_reader(), RunOptions(folder=here / "reader-training", progress=self.progress)
+        if train_reader(reader, self.train, self.corpus, table, self.plan.reader, **run).interrupted:
             raise KeyboardInterrupt
         reader.save_pretrained(here / "reader")
         return reader
@@ -174,9 +174,8 @@ class _Loop:
             encoder.load_state_dict(trained.state_dict())
         else:
             questions = [question for question in self.train if question.id in scores.rows]
-            options = {"folder": here / "distillation", "progress": self.progress}
-            plan = self.plan
-            if distil(encoder, questions, self.corpus, scores, plan.loss, plan.student, **options).interrupted:
+            run, plan = RunOptions(folder=here / "distillation", progress=self.progress), self.plan
+            if distil(encoder, questions, self.corpus, scores, plan.loss, plan.student, **run).interrupted:
                 raise KeyboardInterrupt
             encoder.save_pretrained(here / "retriever")
         index = build_index(None, embed_corpus(encoder, self.corpus, here / "vectors", batch_size=256))
@@ -189,8 +188,10 @@ class _Loop:
         answers, scores = here / "test.answers.json", here / "test.scores.parquet"
         questions = _sample(self.test, plan.read_questions, plan.seed)
         if not (answers.exists() and scores.exists()):
-            options = {"n_context": plan.read, "batch_size": 16, "max_new_tokens": 16, "progress": self.progress}
-            reading = reader.read(questions, self.corpus, table, **options)
+            reading = reader.read(
+                questions, self.corpus, table,
+                n_context=plan.read, batch_size=16, max_new_tokens=16, progress=self.progress,
+            )  # fmt: skip
             reading.scores.save(scores)
             write_json(answers, reading.answers, indent=0)
         em = exact_match_rate(read_json(answers, dict), questions)

@@ -251,7 +251,7 @@ def test_a_tokenizer_of_t5_alone(tmp_path):
 def test_a_tokenizer_by_name_fetches_no_weights(tmp_path, monkeypatch):
     asked = []
 
-    def snapshot(name, allow_patterns):
+    def snapshot(name, allow_patterns, **_):
         asked.append((name, allow_patterns))
         return str(VOCABULARY.parent)
 

@@ -134,8 +134,8 @@ def _over_tokens(
         top = min(chosen.top, values.shape[-1])
         best = values.masked_fill(~mask, float("-inf")).topk(top, dim=-1).values  # (q, a, k, top)
         # A missing token has probability 0 and counts as that; a missing logit is no number at all.
-        count = count.clamp(max=chosen.top) if chosen.kind == "logits" else chosen.top
-        return best.masked_fill(torch.isneginf(best), 0.0).sum(-1) / count
+        counted = count.clamp(max=chosen.top) if chosen.kind == "logits" else chosen.top
+        return best.masked_fill(torch.isneginf(best), 0.0).sum(-1) / counted
     total = values.masked_fill(~mask, 0.0).sum(-1)
     return total if chosen.over_tokens == "sum" else total / count
 

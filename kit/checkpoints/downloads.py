@@ -106,12 +106,11 @@ def fetch_from_hub(
     """
     from huggingface_hub import snapshot_download
 
-    where = {"local_dir": str(target)} if target is not None else {}
     small = ["*.json", "*.txt", "*.model"]
     try:
         for pattern in ("model*.safetensors", "pytorch_model*.bin") if weights else (None,):
             patterns = small if pattern is None else [*small, pattern]
-            folder = Path(snapshot_download(name, allow_patterns=patterns, **where))
+            folder = Path(snapshot_download(name, allow_patterns=patterns, local_dir=target))
             if pattern is None or list(folder.glob(pattern)):
                 break
     except Exception as error:  # the hub's client raises OSError, ValueError and its HTTP library's errors

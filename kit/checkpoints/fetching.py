@@ -10,6 +10,7 @@ import getpass
 import gzip
 import hashlib
 import http.client
+import io
 import os
 import shutil
 import tarfile
@@ -20,7 +21,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from kit.files import folder_made, read_json, write_json
 from kit.types import KitError
@@ -183,10 +183,9 @@ def _is_marked(target: Path, mark: str) -> bool:
 
 def _extract(archive: Path, folder: Path) -> None:
     """Unpack in one pass, to the end of the file: there stands gzip's checksum of it all."""
-    with open(archive, "rb") as file:
-        opened = gzip.open if file.read(2) == b"\x1f\x8b" else open
     try:
-        with opened(archive, "rb") as whole:
+        with open(archive, "rb") as file:
+            whole = gzip.GzipFile(fileobj=file) if file.peek(2).startswith(b"\x1f\x8b") else file
             stream = _Bounded(whole, SMALLEST_BOUND + MOST_EXPANSION * archive.stat().st_size)
             with tarfile.open(fileobj=stream, mode="r|") as tar:
                 tar.extractall(folder, filter=_plain)
@@ -206,13 +205,13 @@ class _TooLarge(Exception):
     """More bytes than an archive of weights can hold."""
 
 
-class _Bounded:
+class _Bounded(io.RawIOBase):
     """A stream that may be read up to `left` bytes."""
 
-    def __init__(self, stream: IO[bytes], left: int) -> None:
+    def __init__(self, stream: io.BufferedIOBase, left: int) -> None:
         self.stream, self.left = stream, left
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         """The next bytes."""
         data = self.stream.read(size)
         self.left -= len(data)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from kit.checkpoints.downloads import resolve
 from kit.checkpoints.weights import fill_strictly, first_line, read_config, weight_files, weight_shapes
@@ -40,34 +41,33 @@ TOWERS = {
 # Settings of a configuration under which a tower would compute something else than the kit does.
 ONLY = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
 ONLY |= {"quantization_config": None, "pruned_heads": {}}
+Model = TypeVar("Model", bound=PreTrainedModel)
 SMALL = 10_000_000  # weights, which may be allocated to see what is wrong
 # One of these is enough.
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "spiece.model", "sentencepiece.bpe.model", "vocab.json")
 
 
 def load_strict(
-    model_class: type,
+    model_class: type[PreTrainedModel],
     directory: str | Path,
     *,
     key_mapping: Mapping[str, str] | None = None,
     ignore: Sequence[str] = (),
     config: Any = None,
-    dtype: torch.dtype = torch.float32,
-    **options: Any,
-) -> nn.Module:
+) -> PreTrainedModel:
     """A transformers model of exactly `model_class`, in eval mode, with every weight from the folder.
 
     `key_mapping` and `ignore` as `weights.fill_strictly` takes them. `config`: a configuration object; default the
-    folder's own. `options` go to the class (`add_pooling_layer=False`).
+    folder's own.
     """
     if config is None:
         config = _configuration(model_class.config_class, read_config(directory), Path(directory) / "config.json")
-    model = blank_model(model_class, config, directory, **options)
+    model = blank_model(model_class, config, directory)
     fill_strictly(model, directory, key_mapping=key_mapping, ignore=ignore)
-    return model.to(dtype).eval()
+    return model.eval()
 
 
-def blank_model(model_class: type, config: Any, directory: str | Path, **options: Any) -> nn.Module:
+def blank_model(model_class: type[Model], config: Any, directory: str | Path, **options: Any) -> Model:
     """A transformers model for `fill_strictly`: its weights are tied, and hold whatever stood in the memory.
 
     Raises `KitError` if the configuration makes no model, or a large one of more weights than the files have bytes.
@@ -107,7 +107,7 @@ def tower_config(config: Mapping[str, Any], where: str | Path = "config.json") -
     return _configuration(config_class, {name: config[name] for name in config if name not in left_out}, where)
 
 
-def _configuration(config_class: type, entries: Mapping[str, Any], where: str | Path) -> Any:
+def _configuration(config_class: Any, entries: Mapping[str, Any], where: str | Path) -> Any:
     if (size := entries.get("chunk_size_feed_forward", 0)) != 0:
         raise KitError(str(where), "chunk_size_feed_forward 0", repr(size))
     try:
@@ -116,20 +116,20 @@ def _configuration(config_class: type, entries: Mapping[str, Any], where: str | 
         raise KitError(str(where), f"the entries of a {config_class.__name__}", first_line(error)) from None
 
 
-def build_tower(config: Any) -> nn.Module:
+def build_tower(config: Any) -> PreTrainedModel:
     """A fresh tower without a pooling layer; its weights are drawn from torch's generator."""
     model_class, options = _tower_class(config)
     return model_class(config, **options)
 
 
-def blank_tower(config: Any, directory: str | Path) -> nn.Module:
+def blank_tower(config: Any, directory: str | Path) -> PreTrainedModel:
     """A tower as `build_tower` makes it, to be filled with the weights of the folder."""
     model_class, options = _tower_class(config)
     return blank_model(model_class, config, directory, **options)
 
 
 def fill_tower(
-    tower: nn.Module,
+    tower: PreTrainedModel,
     directory: str | Path,
     *,
     key_mapping: Mapping[str, str] = TOWER_PREFIX,
@@ -140,7 +140,7 @@ def fill_tower(
     fill_strictly(tower, directory, key_mapping=key_mapping, ignore=(*heads, *ignore))
 
 
-def _tower_class(config: Any) -> tuple[type, dict[str, bool]]:
+def _tower_class(config: Any) -> tuple[type[PreTrainedModel], dict[str, bool]]:
     import transformers
 
     if config.model_type not in TOWERS:
@@ -207,9 +207,14 @@ class PairScorer(nn.Module):
     `body` gives the vector of the first token or the logits; `head` (BERT_Cat) makes it one number.
     """
 
-    def __init__(self, body: nn.Module, head: nn.Linear | None = None) -> None:
+    def __init__(self, body: PreTrainedModel, head: nn.Linear | None = None) -> None:
         super().__init__()
         self.body, self.head = body, head
+
+    @property
+    def config(self) -> Any:
+        """The body's."""
+        return self.body.config
 
     def forward(
         self,

@@ -23,9 +23,11 @@ from kit.types import KitError
 # Names of the first BERT files, and a buffer that older files hold.
 OLD_NAMES = {r"LayerNorm\.gamma$": "LayerNorm.weight", r"LayerNorm\.beta$": "LayerNorm.bias"}
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "num_decoder_layers")
-_WIDTHS = ("hidden_size", "dim", "intermediate_size", "hidden_dim", "d_model", "d_ff", "d_kv", "vocab_size")
-_WIDTHS += ("num_attention_heads", "n_heads", "num_heads", "max_position_embeddings", "indexing_dimension")
-_WIDTHS += ("type_vocab_size", "num_labels")
+_WIDTHS = (
+    *("hidden_size", "dim", "intermediate_size", "hidden_dim", "d_model", "d_ff", "d_kv", "vocab_size"),
+    *("num_attention_heads", "n_heads", "num_heads", "max_position_embeddings", "indexing_dimension"),
+    *("type_vocab_size", "num_labels"),
+)
 SIZES = dict.fromkeys(_LAYERS, 1_000) | dict.fromkeys(_WIDTHS, 10_000_000)  # of config.json: what is sensible at most
 HARMLESS = (r"(^|\.)position_ids$",)
 
@@ -89,9 +91,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (SafetensorError, OSError, RuntimeError, EOFError) as error:
         raise KitError(str(path), "a whole file of weights", first_line(error)) from None
-    except (
-        Exception
-    ):  # an object other than a tensor: what `weights_only` is there to refuse (torch's message tells how to allow it)
+    except Exception:  # an object other than a tensor, which `weights_only` refuses (torch's message: how to allow it)
         raise KitError(str(path), "a file of plain tensors", "one with other objects, which are not loaded") from None
 
 
@@ -132,7 +132,8 @@ def fill_strictly(
     """
     renames = [(re.compile(old), new) for old, new in {**OLD_NAMES, **(key_mapping or {})}.items()]
     harmless = [re.compile(pattern) for pattern in (*HARMLESS, *ignore)]
-    own, filled = model.state_dict(), {}  # the model's own storage, without gradient; its address: the file's name
+    own = model.state_dict()  # the model's own storage, without gradient
+    filled: dict[int, str] = {}  # its address: the name in the file
     for path in weight_files(directory):
         for name, tensor in weights(path):
             key = name

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from kit.arguments import list_of, whole_number
 from kit.batches import length_buckets, padded, pass_overhead
@@ -41,8 +42,8 @@ class DualEncoder(nn.Module):
 
     def __init__(
         self,
-        question_tower: nn.Module,
-        passage_tower: nn.Module | None = None,
+        question_tower: PreTrainedModel,
+        passage_tower: PreTrainedModel | None = None,
         *,
         family: Family,
         tokenizer: Any = None,
@@ -53,8 +54,8 @@ class DualEncoder(nn.Module):
             raise KitError(f"family {family.name!r}", wanted, "none" if passage_tower is None else "two")
         self.family = family
         self.question_tower, self.passage_tower = question_tower, passage_tower
-        hidden = question_tower.config.hidden_size
-        self.dimension = family.dimension or hidden
+        hidden: int = question_tower.config.hidden_size
+        self.dimension: int = family.dimension or hidden
         if family.dimension is not None:
             self.projection, self.norm = nn.Linear(hidden, self.dimension), nn.LayerNorm(self.dimension)
         self._tokenizer = tokenizer
@@ -121,7 +122,7 @@ class DualEncoder(nn.Module):
         return next(self.parameters()).device
 
     @property
-    def towers(self) -> tuple[nn.Module, ...]:
+    def towers(self) -> tuple[PreTrainedModel, ...]:
         """The one shared tower, or the question's and the passage's."""
         return (self.question_tower,) if self.passage_tower is None else (self.question_tower, self.passage_tower)
 

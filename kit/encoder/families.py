@@ -44,11 +44,11 @@ class Family:
             value, kind = getattr(self, field.name), type(field.default)
             if type(value) is not kind and field.name not in ("name", "dimension"):
                 raise KitError(f"family {self.name!r}, {field.name}", kind.__name__, repr(value))
-        for field, allowed in (("pooling", POOLINGS), ("template", TEMPLATES)):
-            one_of(f"family {self.name!r}, {field}", getattr(self, field), allowed)
-        for field in ("question_length", "passage_length"):
-            if getattr(self, field) < 3:
-                raise KitError(f"family {self.name!r}, {field}", "at least 3 tokens", getattr(self, field))
+        for name, allowed in (("pooling", POOLINGS), ("template", TEMPLATES)):
+            one_of(f"family {self.name!r}, {name}", getattr(self, name), allowed)
+        for name in ("question_length", "passage_length"):
+            if getattr(self, name) < 3:
+                raise KitError(f"family {self.name!r}, {name}", "at least 3 tokens", getattr(self, name))
         if self.dimension is not None and (type(self.dimension) is not int or self.dimension < 1):
             raise KitError(f"family {self.name!r}, dimension", "at least 1, or None", self.dimension)
 

@@ -9,10 +9,10 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
 from kit.checkpoints.layouts import TOKENIZER_FILES, TOWER_PREFIX, fill_tower, tower_config
@@ -21,6 +21,9 @@ from kit.encoder.families import FAMILIES, Family, family_named, fid_retriever_f
 from kit.encoder.sentence_transformer import MODULES, sentence_transformer_family
 from kit.files import folder_aside, read_json, write_json
 from kit.types import KitError
+
+if TYPE_CHECKING:
+    from kit.encoder.dual import DualEncoder
 
 MANIFEST = "kit_encoder.json"
 FID_TOKENIZER = "google-bert/bert-base-uncased"  # what FiD's scripts load: its archives hold no tokenizer
@@ -53,11 +56,12 @@ def find(
 
     Warns if the files do not name the family and one is assumed.
     """
-    if passage_tower is None and names_of_pair(name_or_dir) is not None:
-        name_or_dir, passage_tower = names_of_pair(name_or_dir)
+    if passage_tower is None and (pair := names_of_pair(name_or_dir)) is not None:
+        name_or_dir, passage_tower = pair
     folder = resolve(name_or_dir)
     config = read_config(folder)
     chosen, assumed = (family_named(family), "") if family is not None else _family_of(name_or_dir, folder)
+    folders: tuple[Path, ...]
     if config.get("model_type") == "dpr":
         folders = _dpr_folders(folder, name_or_dir, passage_tower)
     elif passage_tower is not None:
@@ -111,7 +115,7 @@ def detect_family(folder: Path) -> tuple[Family, str]:
     return FAMILIES["fid-kd"], "its files name no family: taken for fid-kd (mean of the tokens, 'question: ' before)"
 
 
-def fill(encoder: nn.Module, source: Source) -> None:
+def fill(encoder: DualEncoder, source: Source) -> None:
     """Set every weight of an encoder, whose towers follow the source's configurations, from its files."""
     folder = source.folders[0]
     if (folder / MANIFEST).exists():

@@ -75,8 +75,8 @@ def gradient(
     """
     scores = torch.tensor(np.asarray(student, dtype=float), requires_grad=True)  # (q, k)
     value = _value(loss, scores, teacher, mask, temperature, teacher_temperature)
-    value.backward()
-    return LossAt(value.item(), scores.grad.numpy() + 0.0)  # no minus zero
+    (slope,) = torch.autograd.grad(value, scores)
+    return LossAt(value.item(), slope.numpy() + 0.0)  # no minus zero
 
 
 def descend(

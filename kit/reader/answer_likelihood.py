@@ -47,7 +47,8 @@ def likelihood_without_each(
     """
     _, k, t = passages.mask.shape
     labels = labels.to(t5.device)
-    projections, columns = {}, []
+    projections: dict[int, tuple[Tensor, Tensor]] = {}
+    columns = []
     with evaluation(t5):
         for i in range(k):
             others = passages.places // t != i  # (q, s)

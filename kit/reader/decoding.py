@@ -12,6 +12,7 @@ dropped by huggingface/transformers#8518.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import transformers
@@ -59,10 +60,11 @@ class Decoding:
 
     def states(self, ids: Int[Tensor, "q a"]) -> Float[Tensor, "q a d"]:
         """The states of the next ids, without their logits: enough where only the attention is observed."""
-        decoder = self.t5.decoder
+        decoder: Any = self.t5.decoder
         hidden = decoder.dropout(decoder.embed_tokens(ids))
         hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
-        bias = cross_bias = None
+        bias: Any = None
+        cross_bias = None
         for number, block in enumerate(decoder.block):
             self_layer, *cross_layers, feed_forward = block.layer
             attention = self_layer.SelfAttention
@@ -87,7 +89,7 @@ class Decoding:
         if self.projections is not None:
             self.projections = {number: (key[rows], value[rows]) for number, (key, value) in self.projections.items()}
 
-    def _read_answer(self, number: int, attention: nn.Module, hidden: Tensor, bias: Tensor) -> Tensor:
+    def _read_answer(self, number: int, attention: Any, hidden: Tensor, bias: Tensor) -> Tensor:
         """What the new tokens (q, a, d) read in the answer so far."""
         query, key, value = (self._heads(getattr(attention, name)(hidden)) for name in "qkv")  # (q, h, a, e)
         if number in self._past:
@@ -96,7 +98,7 @@ class Decoding:
         weights = self._softmax(query @ key.mT + bias, attention).to(value.dtype)
         return attention.o((weights @ value).transpose(1, 2).flatten(2))
 
-    def _read_passages(self, number: int, attention: nn.Module, hidden: Tensor, bias: Tensor | None) -> Tensor:
+    def _read_passages(self, number: int, attention: Any, hidden: Tensor, bias: Tensor | None) -> Tensor:
         """What the new tokens (q, a, d) read in the passages."""
         states = self.passages.states
         query = self._heads(attention.q(hidden)).to(states.dtype)  # (q, h, a, e)
@@ -122,26 +124,27 @@ class Decoding:
             read = weights.to(projected[1].dtype) @ projected[1]
         return attention.o(read.transpose(1, 2).flatten(2).to(attention.o.weight.dtype))
 
-    def _keys_and_values(self, number: int, attention: nn.Module, long: bool) -> tuple[Tensor, Tensor] | None:
+    def _keys_and_values(self, number: int, attention: Any, long: bool) -> tuple[Tensor, Tensor] | None:
         """The keys and values (q, h, s, e) of the passages, where they are worth their cost."""
         if self.projections is None and not long:
             return None
         kept = {} if self.projections is None else self.projections
         if number not in kept:
             states = self.passages.states
-            kept[number] = tuple(
+            key, value = (
                 self._heads(nn.functional.linear(states, getattr(attention, name).weight.to(states.dtype)))
                 for name in "kv"
             )
+            kept[number] = key, value
         return kept[number]
 
-    def _causal_bias(self, attention: nn.Module, count: int) -> Float[Tensor, "1 h a n"]:
+    def _causal_bias(self, attention: Any, count: int) -> Float[Tensor, "1 h a n"]:
         """The position bias of `count` new tokens over the n so far, -inf at later ones."""
         stop = self.position + count
         later = torch.ones(count, stop, dtype=torch.bool, device=self.t5.device).triu(self.position + 1)
         return self._table(attention, stop)[:, :, self.position : stop, :stop].masked_fill(later, float("-inf"))
 
-    def _passage_bias(self, attention: nn.Module, count: int) -> Float[Tensor, "q h a s"]:
+    def _passage_bias(self, attention: Any, count: int) -> Float[Tensor, "q h a s"]:
         """The bias of `count` new tokens over the passages' tokens, which count with their padding, over all k*t.
 
         Only places before the new token's position in the answer have a bucket other than 0.
@@ -150,7 +153,7 @@ class Decoding:
         places = self.passages.places.clamp(max=table.shape[-1] - 1)  # (q, s)
         return table[:, self.position : self.position + count][..., places].permute(2, 0, 1, 3)
 
-    def _table(self, attention: nn.Module, least: int) -> Float[Tensor, "1 h n n"]:
+    def _table(self, attention: Any, least: int) -> Float[Tensor, "1 h n n"]:
         """The bias of n tokens over n tokens, n at least `least`."""
         table = self._tables.get(attention)
         if table is None or table.shape[-1] < least:
@@ -158,7 +161,7 @@ class Decoding:
             table = self._tables[attention] = attention.compute_bias(size, size)
         return table
 
-    def _softmax(self, logits: Tensor, attention: nn.Module) -> Tensor:
+    def _softmax(self, logits: Tensor, attention: Any) -> Tensor:
         weights = logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
         return dropout(weights, self.t5.config.dropout_rate, attention.training)
 

@@ -9,10 +9,11 @@ Source: Raffel et al. 2020 (T5), section 2.1; Izacard & Grave 2021 (FiD), sectio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 from transformers import T5ForConditionalGeneration
@@ -82,7 +83,7 @@ class _Together:
 
 def _encode(t5: T5ForConditionalGeneration, ids: Tensor, mask: Bool[Tensor, "x t"], checkpointed: bool) -> Tensor:
     """The states of the tokens (n, d) of passages sorted by falling length; their `mask` is on the CPU."""
-    encoder = t5.encoder
+    encoder: Any = t5.encoder
     hidden = encoder.dropout(encoder.embed_tokens(ids))
     hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
     together: list[_Together] = []
@@ -100,12 +101,12 @@ def _encode(t5: T5ForConditionalGeneration, ids: Tensor, mask: Bool[Tensor, "x t
     return encoder.dropout(full_precision_norm(encoder.final_layer_norm, hidden))
 
 
-def full_precision_norm(norm: nn.Module, hidden: Tensor) -> Tensor:
+def full_precision_norm(norm: Any, hidden: Tensor) -> Tensor:
     """`norm` of `hidden`, not rounded to the weights' format."""
     return torch.func.functional_call(norm, {"weight": norm.weight.to(hidden.dtype)}, hidden)
 
 
-def _groups(attention: nn.Module, mask: Bool[Tensor, "x t"], device: torch.device) -> list[_Together]:
+def _groups(attention: Any, mask: Bool[Tensor, "x t"], device: torch.device) -> list[_Together]:
     """Which passages' attention is computed together, with the position bias."""
     x, t = mask.shape
     lengths = mask.sum(-1)
@@ -132,7 +133,7 @@ def _groups(attention: nn.Module, mask: Bool[Tensor, "x t"], device: torch.devic
     return groups
 
 
-def _self_attention(attention: nn.Module, hidden: Tensor, groups: list[_Together], dropout: float) -> Tensor:
+def _self_attention(attention: Any, hidden: Tensor, groups: list[_Together], dropout: float) -> Tensor:
     """What every token (n, d) reads in its own passage (n, d)."""
     dropout = dropout if attention.training else 0.0
     heads = groups[0].mask.shape[1]

@@ -25,11 +25,12 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from kit.arguments import instance_of, list_of, whole_number
 from kit.attention import Aggregation, named_aggregation
 from kit.attention.capture import LayerCollector
+from kit.checkpoints.layouts import check_vocabulary
 from kit.device import evaluation, pick_device, pick_dtype
 from kit.reader.answer_likelihood import likelihood_of_each, likelihood_without_each
 from kit.reader.decoding import Decoding, Observer, check_decoder, fed_ids, greedy_answers
 from kit.reader.encoding import encode_passages
-from kit.reader.files import fitting_tokenizer, load_reader, save_reader, tokenizer_named
+from kit.reader.files import load_reader, save_reader, tokenizer_named
 from kit.reader.inputs import count_question_tokens, tokenize_passages, tokenize_targets, warn_of_full_windows
 from kit.reader.passage_states import PassageStates
 from kit.reader.position_bias import has_cross_attention_bias
@@ -73,8 +74,10 @@ class FiDReader(nn.Module):
         for part in t5.modules():
             if isinstance(part, nn.ReLU):
                 part.inplace = True  # its input, the widest tensor there is, is needed by nothing else
-        self._tokenizer, self.max_tokens, self.micro_batch = fitting_tokenizer(t5, tokenizer), max_tokens, micro_batch
+        self._tokenizer, self.max_tokens, self.micro_batch = tokenizer, max_tokens, micro_batch
         self._checkpointed = False
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
+            check_vocabulary(tokenizer, t5.shared.num_embeddings)
 
     @classmethod
     def from_pretrained(
@@ -99,7 +102,8 @@ class FiDReader(nn.Module):
         t5, own_tokenizer, settings = load_reader(name_or_dir, tokenizer)
         tokens = max_tokens or settings.get("max_tokens", 200)
         check_decoder(t5, encode_passages(t5, (ids := torch.tensor([[[2, 3, 4, 5]]])), ids > 0))
-        return cls(t5.to(device=place, dtype=kind), own_tokenizer, max_tokens=tokens, micro_batch=micro_batch).eval()
+        reader = cls(t5, own_tokenizer, max_tokens=tokens, micro_batch=micro_batch)
+        return reader.to(device=place, dtype=kind).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder (safetensors, JSON, tokenizer) that the kit and transformers read; whole or not at all."""
@@ -109,7 +113,8 @@ class FiDReader(nn.Module):
     def tokenizer(self) -> PreTrainedTokenizerBase | None:
         """The tokenizer, fetched now if there was only its name; None for a reader without one."""
         if isinstance(self._tokenizer, str):
-            self._tokenizer = fitting_tokenizer(self.t5, tokenizer_named(self._tokenizer))
+            self._tokenizer = tokenizer_named(self._tokenizer)
+            check_vocabulary(self._tokenizer, self.t5.shared.num_embeddings)
         return self._tokenizer
 
     @property
@@ -207,11 +212,11 @@ class FiDReader(nn.Module):
         bias of the cross-attention. So that no version of it computes other numbers unnoticed, its first logits must be
         those of the kit's own decoder.
         """
-        t5, config = self.t5, self.t5.config
+        t5 = self.t5
         biased = has_cross_attention_bias(t5)
         states = passages.padded if biased else passages.states
         mask = passages.mask.flatten(1) if biased else passages.real
-        use_cache = not biased and config.num_decoder_layers <= config.num_layers
+        use_cache = not biased and len(t5.decoder.block) <= len(t5.encoder.block)
         with evaluation(t5):
             check_decoder(t5, passages)
             outputs = BaseModelOutput(last_hidden_state=states.to(t5.dtype))
@@ -283,7 +288,7 @@ class FiDReader(nn.Module):
             for row, (row_scores, row_passages) in enumerate(zip(scores.cpu(), passages, strict=True), start):
                 values[row, torch.tensor(retrieved.mask[row])] = row_scores[: len(row_passages)]
         name = aggregation if isinstance(aggregation, str) else "cross_attention"
-        return Reading(answers, ScoreTable(name, retrieved.question_ids, retrieved.passage_ids, values))
+        return Reading(answers, ScoreTable(name, retrieved.question_ids, retrieved.passage_ids, values.numpy()))
 
     def answer_log_likelihood(
         self, input_ids: Int[Tensor, "q k t"], attention_mask: Bool[Tensor, "q k t"], labels: Int[Tensor, "q a"]

@@ -57,11 +57,12 @@ def load_reader(
         raise KitError(name, f"a reader (released: {readers})", f"a released {RELEASES[name].kind}")
     folder = resolve(name_or_dir)
     t5 = load_t5(folder)
+    own: Any = tokenizer
     if tokenizer is None:
-        tokenizer = _own_tokenizer(folder, t5)
+        own = _own_tokenizer(folder, t5)
     elif isinstance(tokenizer, str | Path):
-        tokenizer = load_tokenizer(tokenizer)
-    return t5, tokenizer, read_manifest(folder)
+        own = load_tokenizer(tokenizer)
+    return t5, own, read_manifest(folder)
 
 
 def load_t5(folder: Path) -> T5ForConditionalGeneration:
@@ -84,11 +85,11 @@ def load_t5(folder: Path) -> T5ForConditionalGeneration:
         config = config_class(**settings)
     except Exception as error:  # a wrong configuration fails in as many ways as there are settings
         raise KitError(str(folder / "config.json"), "the sizes and settings of a T5", first_line(error)) from None
-    t5 = blank_model(model_class, config, folder)
+    t5: Any = blank_model(model_class, config, folder)
     if biased:
         add_cross_attention_bias(t5)
     if own_head or settings.get("tie_word_embeddings") is False:
-        t5.lm_head.weight = nn.Parameter(torch.empty_like(t5.lm_head.weight))
+        t5.lm_head.weight = nn.Parameter(torch.empty_like(t5.shared.weight))
     leftover = () if biased else (f"^{re.escape(BIAS_WEIGHT)}$",)
     fill_strictly(t5, folder, key_mapping=FID_READER_KEYS, ignore=leftover)
     return t5.eval()
@@ -128,18 +129,6 @@ def _own_tokenizer(folder: Path, t5: T5ForConditionalGeneration) -> PreTrainedTo
     return named or (FID_TOKENIZERS.get(t5.config.d_model) if original else None)
 
 
-def fitting_tokenizer(
-    t5: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | str | None
-) -> PreTrainedTokenizerBase | str | None:
-    """The tokenizer itself. Raises `KitError` if it has tokens without an embedding."""
-    rows = t5.shared.num_embeddings
-    if isinstance(tokenizer, PreTrainedTokenizerBase) and len(tokenizer) > rows:
-        raise KitError(
-            "reader", f"a tokenizer of at most {rows:,} tokens, the embeddings", f"one of {len(tokenizer):,}"
-        )
-    return tokenizer
-
-
 def tokenizer_named(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of this name, fetched from the hub, for a reader whose files hold none."""
     try:
@@ -174,7 +163,7 @@ def _write(
     config |= {"architectures": [type(t5).__name__], "dtype": str(t5.dtype).removeprefix("torch.")}
     write_json(new / "config.json", config)
     named = tokenizer if isinstance(tokenizer, str) else None
-    if tokenizer is not None and named is None:
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
         tokenizer.save_pretrained(new)
     manifest = {"format": "kit.FiDReader", "version": 1, "cross_attention_bias": has_cross_attention_bias(t5)}
     write_json(new / MANIFEST, manifest | settings | {"tokenizer": named})

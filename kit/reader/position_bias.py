@@ -8,6 +8,8 @@ Source: transformers 3.0.2, T5Attention; dropped by huggingface/transformers#851
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 from transformers import T5ForConditionalGeneration
 
@@ -22,7 +24,7 @@ def add_cross_attention_bias(t5: T5ForConditionalGeneration) -> None:
     `kit.reader.decoding` applies it; transformers' own T5 does as long as it keeps no cache (with one it takes every
     new token for one place later than it is).
     """
-    attention = t5.decoder.block[0].layer[1].EncDecAttention
+    attention = _first_attention(t5)
     weight = attention.q.weight
     attention.relative_attention_bias = nn.Embedding(
         t5.config.relative_attention_num_buckets, t5.config.num_heads, device=weight.device, dtype=weight.dtype
@@ -32,5 +34,10 @@ def add_cross_attention_bias(t5: T5ForConditionalGeneration) -> None:
 
 def has_cross_attention_bias(t5: T5ForConditionalGeneration) -> bool:
     """Whether `add_cross_attention_bias` was called on it."""
-    layers = t5.decoder.block[0].layer
-    return hasattr(getattr(layers[1], "EncDecAttention", None), "relative_attention_bias")
+    return hasattr(_first_attention(t5), "relative_attention_bias")
+
+
+def _first_attention(t5: T5ForConditionalGeneration) -> Any:
+    """The cross-attention of the first decoder block."""
+    block: Any = t5.decoder.block[0]
+    return getattr(block.layer[1], "EncDecAttention", None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from kit.encoder import DualEncoder
 
 ROWS_AT_ONCE = 65_536
-
-
-class QuestionEncoder(Protocol):
-    """What dense retrieval asks of an encoder."""
-
-    dimension: int
-    scale: float
-    fingerprint: str
-
-    def encode_questions(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors, float32 (x, d)."""
 
 
 def embed_corpus(
@@ -68,7 +57,7 @@ class DenseRetriever:
     another encoder or dimension.
     """
 
-    def __init__(self, encoder: QuestionEncoder, index: VectorIndex | Vectors, *, name: str = "dense") -> None:
+    def __init__(self, encoder: DualEncoder, index: VectorIndex | Vectors, *, name: str = "dense") -> None:
         dimension = index.shape[1] if isinstance(index, Vectors) else index.dimension
         if dimension != encoder.dimension:
             raise KitError("DenseRetriever", f"vectors of the encoder's dimension {encoder.dimension}", dimension)

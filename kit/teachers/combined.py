@@ -40,7 +40,7 @@ class Ensemble:
         """Mean scores (q, k) in the cells of `table`, a row for each question."""
         rows = table.select([question.id for question in questions])
         tables = [teacher.score(questions, corpus, rows, progress=progress) for teacher in self.teachers]
-        values = np.mean([scores.aligned_to(rows).values for scores in tables], axis=0, dtype=np.float64)
+        values = np.stack([scores.aligned_to(rows).values for scores in tables]).mean(axis=0, dtype=np.float64)
         return ScoreTable(self.name, rows.question_ids, rows.passage_ids, values)
 
 

@@ -6,9 +6,10 @@ Source: Hofstaetter et al. 2020 (Margin-MSE), section 3.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -34,7 +35,7 @@ class CrossEncoder(PairTeacher):
 
     titles: bool = True
     name: str = "cross_encoder"
-    load_model: ClassVar = staticmethod(load_cross_encoder)
+    load_model: ClassVar[Callable[[str | Path], Any]] = staticmethod(load_cross_encoder)
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False
@@ -45,8 +46,9 @@ class CrossEncoder(PairTeacher):
             rows = zip(batch, passages, strict=True)
             return self.score_pairs([(question.text, self._text(p)) for question, row in rows for p in row])
 
-        sizes = {"n_context": self.n_context, "progress": progress}
-        scores = score_cells(self.name, questions, corpus, table, score_batch, **sizes)
+        scores = score_cells(
+            self.name, questions, corpus, table, score_batch, n_context=self.n_context, progress=progress
+        )
         if looks_like_probabilities(scores):
             message = f"all scores of {self.name!r} lie from 0 to 1, as behind a sigmoid: teach with its logits instead"
             warnings.warn(message, stacklevel=2)
@@ -61,7 +63,7 @@ class CrossEncoder(PairTeacher):
             [passage for _, passage in pairs],
             truncation="longest_first",
             max_length=self.max_tokens,
-            return_token_type_ids=getattr(self._config(self.model), "type_vocab_size", 0) > 1,
+            return_token_type_ids=getattr(self.model.config, "type_vocab_size", 0) > 1,
         )
         rows, types = encoded["input_ids"], encoded.get("token_type_ids")
         scores = np.empty(len(rows), dtype=np.float32)

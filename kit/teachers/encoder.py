@@ -33,8 +33,9 @@ class EncoderScores:
         cells = best_cells(rows, self.n_context)
         check_passages(rows, cells, corpus)
         ids, positions = np.unique(rows.passage_ids[cells], return_inverse=True)  # (x,), (cells,)
-        sizes = {"batch_size": self.batch_size, "progress": progress}
-        passages = self.encoder.encode_passages([corpus[i] for i in ids.tolist()], **sizes)  # (x, d)
+        passages = self.encoder.encode_passages(
+            [corpus[i] for i in ids.tolist()], batch_size=self.batch_size, progress=progress
+        )  # (x, d)
         texts = [question.text for question in questions]
         vectors = self.encoder.encode_questions(texts, batch_size=self.batch_size)  # (q, d)
         values = np.full(rows.values.shape, np.nan, dtype=np.float32)

@@ -5,9 +5,10 @@ Source: Karpukhin et al. 2020 (DPR), section 6; Yang & Seo 2020 (RDR).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class ExtractiveReader(PairTeacher):
     batch_size: int = 32
     max_tokens: int = 350
     name: ClassVar[str] = "extractive_reader"
-    load_model: ClassVar = staticmethod(load_extractive_reader)
+    load_model: ClassVar[Callable[[str | Path], Any]] = staticmethod(load_extractive_reader)
 
     def score(
         self, questions: Sequence[Question], corpus: Mapping[str, Passage], table: ScoreTable, *, progress: bool = False

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from jaxtyping import Bool, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from kit.batches import padded
 from kit.checkpoints import load_tokenizer, resolve
@@ -28,15 +28,15 @@ class PairTeacher:
     Of each question the `n_context` highest passages of the table are scored, all if None.
     """
 
-    model: nn.Module = field(repr=False)
+    model: Any = field(repr=False)
     tokenizer: Any = field(repr=False)
     n_context: int | None = None
     batch_size: int = 64
     max_tokens: int = 512
-    load_model: ClassVar[Callable[[Path], nn.Module]]
+    load_model: ClassVar[Callable[[str | Path], Any]]
 
     def __post_init__(self) -> None:
-        where, config = type(self).__name__, self._config(self.model)
+        where, config = type(self).__name__, self.model.config
         if not self.tokenizer.is_fast:
             raise KitError(f"{where}: tokenizer", "a fast one, which gives its tokens' places", "a slow one")
         check_vocabulary(self.tokenizer, config.vocab_size, f"{where}: tokenizer")
@@ -68,7 +68,7 @@ class PairTeacher:
         model = cls.load_model(folder).to(device=place, dtype=chosen)
         if tokenizer is None or isinstance(tokenizer, str | Path):
             tokenizer = load_tokenizer(folder if tokenizer is None else tokenizer)
-        longest = min(cls.max_tokens, position_limit(cls._config(model)))
+        longest = min(cls.max_tokens, position_limit(model.config))
         return cls(model, tokenizer, **{"max_tokens": longest, **options})
 
     def batches(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
@@ -83,10 +83,6 @@ class PairTeacher:
         device = next(self.model.parameters()).device
         values, mask = padded(rows, pad)
         return values.to(device), mask.to(device)
-
-    @staticmethod
-    def _config(model: nn.Module) -> Any:
-        return model.config if hasattr(model, "config") else model.body.config
 
 
 def finite(scores: np.ndarray, where: str) -> np.ndarray:

@@ -55,8 +55,9 @@ def score_cells(
     cells = best_cells(rows, n_context)
     check_passages(rows, cells, corpus)
     values = np.full(rows.values.shape, np.nan, dtype=np.float32)
-    costs = cells.any(axis=1) if questions_at_once is not None else cells.sum(axis=1)
-    most = questions_at_once if questions_at_once is not None else CELLS_AT_ONCE
+    costs, most = (cells.sum(axis=1), CELLS_AT_ONCE)
+    if questions_at_once is not None:
+        costs, most = costs.clip(max=1), questions_at_once
     with tqdm(total=int(cells.sum()), desc=name, unit="passage", disable=not progress) as bar:
         for batch in batches_by_cost(costs.tolist(), most):
             passages = [[corpus[i] for i in rows.passage_ids[row][cells[row]].tolist()] for row in batch]
@@ -116,9 +117,3 @@ def target_of(question: Question) -> str:
         given = "none" if answer is None else repr(answer)
         raise KitError(f"question {question.id!r}", "a target or an answer, which this teacher goes by", given)
     return answer
-
-
-def check_targets(questions: Sequence[Question]) -> None:
-    """Raises `KitError` if a question has neither a target nor an answer."""
-    for question in questions:
-        target_of(question)

@@ -140,7 +140,7 @@ def _step(
     factor = optimisation.factor(step)
     for group in optimizer.param_groups:
         group["lr"] = group["full_rate"] * factor
-    total, further = 0.0, {}
+    total, further = 0.0, dict[str, float]()
     for part in range(optimisation.accumulate):
         number = (step * optimisation.accumulate + part) * accelerator.num_processes + accelerator.process_index
         torch.manual_seed(optimisation.seed * 1_000_003 + number)

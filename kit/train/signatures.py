@@ -58,7 +58,7 @@ def model_digest(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(distinct_weights(model).items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 

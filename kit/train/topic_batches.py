@@ -113,7 +113,7 @@ def in_batch_margin_mse(student: Float[Tensor, "q x"], teacher: Float[Tensor, "q
     others = ~torch.eye(q, dtype=torch.bool, device=error.device).repeat(1, 2) & ~error.isnan()  # (q, x)
     squares = error.masked_fill(~others, 0.0).square()
     halves = [squares[:, part].sum() / others[:, part].sum().clamp(min=1) for part in (slice(q), slice(q, None))]
-    return sum(halves) / 2
+    return (halves[0] + halves[1]) / 2
 
 
 def train_topic_balanced(
@@ -192,5 +192,6 @@ def _all_scores(
 ) -> Float[np.ndarray, "q x"]:
     """The teacher's scores of every question with every one of these passages."""
     shape = len(questions), len(names)
-    grid = ScoreTable("batch", [question.id for question in questions], [list(names)] * shape[0], np.zeros(shape))
+    ids = np.array([question.id for question in questions])
+    grid = ScoreTable("batch", ids, np.array([list(names)] * shape[0]), np.zeros(shape))
     return teacher.score(questions, corpus, grid).aligned_to(grid).values.copy()
