@@ -90,8 +90,8 @@ def test_a_question_is_chosen_undone_done_again_and_stands_in_the_address(scores
     page.wait_for_function("() => location.hash === '#question=q3'")
     page.evaluate("() => { location.hash = '#question=q4&show=shares&teacher_temperature=4&loss=nothing'; }")
     page.get_by_text("★ Title p4").first.wait_for()
-    assert page.get_by_label("teacher temperature, exact number").input_value() == "4"
-    assert page.get_by_label("loss", exact=True).input_value() == "0"  # an option that is none is left out
+    expect(page.get_by_label("teacher temperature, exact number")).to_have_value("4")
+    expect(page.get_by_label("loss", exact=True)).to_have_value("0")  # an option that is none is left out
     page.get_by_role("button", name="back to the start").click()
     page.wait_for_function("() => location.hash === ''")
 
