@@ -30,6 +30,7 @@ FAISS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")  # they h
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # What widgets need of each other, and the extension that each brings to JupyterLab, Notebook 7 and Voila.
 WIDGETS = {"ipywidgets": None, "jupyterlab_widgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # what OpenMP's threads do while they wait
 LITTLE_MEMORY = 4e9  # bytes; the toy's quickstart needs less than half of it
 LITTLE_DISK = 5e9
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -272,8 +273,7 @@ def check_threads() -> Check:
     found = f"{threads} of torch on {allowed} of {os.cpu_count()} processors"
     found += "" if quota is None else f" (the container's quota: {quota:.3g})"
     found += f"; {setting}={os.environ[setting]}" if setting else ""
-    policy = os.environ.get("OMP_WAIT_POLICY", "not set")
-    found += f"; OMP_WAIT_POLICY {policy}"
+    found += "".join(f"; {name} {os.environ[name]}" for name in WAITING if name in os.environ)
     advice = ""
     if threads > allowed:
         advice = f"more threads than processors slow each other down: OMP_NUM_THREADS={allowed}"

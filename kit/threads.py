@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 USER_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the number of threads, if the user chose one
+SPIN_COUNT = "50000"  # turns of a waiting thread before it sleeps
 
 
 def thread_count() -> int:
@@ -26,14 +27,15 @@ def chosen_by_user() -> str | None:
     return next((name for name in USER_SETTINGS if os.environ.get(name)), None)
 
 
-def let_waiting_threads_sleep() -> None:
-    """Ask OpenMP (OMP_WAIT_POLICY) for threads that sleep while they wait, unless the user chose or torch is loaded.
+def limit_spinning() -> None:
+    """Let OpenMP's waiting threads spin for some ten microseconds, then sleep, unless the user chose or torch is loaded.
 
-    Spinning threads take the processors from those that compute: see docs/speed.md. What is started from this process,
-    as the kernels of `kit lab`, inherits the choice.
+    Spinning without an end takes the processors from those that compute, sleeping at once costs a wake-up at every
+    operation: docs/speed.md has both measured. Only GNU's OpenMP, which torch has on Linux, reads GOMP_SPINCOUNT. What
+    is started from this process, as the kernels of `kit lab`, inherits the choice.
     """
-    if "torch" not in sys.modules:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def cpu_quota(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float | None:

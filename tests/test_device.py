@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kit.device import evaluation, pick_device, pick_dtype
-from kit.threads import cpu_quota, thread_count
+from kit.threads import SPIN_COUNT, cpu_quota, thread_count
 from kit.types import KitError
 
 CPU = torch.device("cpu")
@@ -109,11 +109,16 @@ def test_torch_gets_the_containers_threads_unless_the_user_chose():
 
 @pytest.mark.parametrize(
     ("code", "setting", "wanted"),
-    [("", {}, "PASSIVE"), ("", {"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"), ("import torch", {}, "None")],
+    [
+        ("", {}, SPIN_COUNT),
+        ("", {"GOMP_SPINCOUNT": "7"}, "7"),
+        ("", {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
+        ("import torch", {}, "None"),
+    ],
 )
-def test_waiting_threads_sleep_unless_the_user_chose_or_torch_is_there(code, setting, wanted):
+def test_waiting_threads_spin_for_a_moment_unless_the_user_chose_or_torch_is_there(code, setting, wanted):
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **setting}
-    lines = f"{code}\nimport kit, os, sys\nprint(os.environ.get('OMP_WAIT_POLICY'))"
+    lines = f"{code}\nimport kit, os, sys\nprint(os.environ.get('GOMP_SPINCOUNT'))"
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == wanted
 
