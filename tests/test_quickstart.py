@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html import unescape
 
 import nbformat
@@ -30,6 +31,26 @@ PLAN = RoundsPlan(
     score_questions=20,
     read_questions=60,
 )
+
+
+@pytest.fixture(scope="module")
+def world(world):
+    """A part of the encyclopaedia with everything that its questions need."""
+    questions = {split: rows[:120] for split, rows in world.questions.items()}
+    needed = {name for rows in questions.values() for question in rows for name in world.gold[question.id]}
+    others = [name for name in world.passages if name not in needed][:200]
+    passages = {name: passage for name, passage in world.passages.items() if name in {*needed, *others}}
+    return replace(world, questions=questions, passages=passages)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def smaller_measurements():
+    """Fewer questions for each figure; what is computed from them is the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kit.quickstart.run.SAMPLE", 20)
+        patch.setattr("kit.quickstart.measures.EVIDENCE", 40)
+        patch.setattr("kit.quickstart.measures.COUNTERFACTUAL", 40)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from kit.toy.world import ToyWorld
 from kit.types import Passage, Question, ScoreTable
 
 KEPT, EVIDENCE = 3, 200  # passages and questions of the evidence experiment
+COUNTERFACTUAL = 300  # questions about an encyclopaedia that nobody has read
 
 
 def corpus_figures(world: ToyWorld) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def reader_figures(reader: FiDReader, world: ToyWorld, answers: Mapping[str, str
         hit = exact_match(answers[question.id], question.answers)
         for name in ("all", *_kinds_of(question, world)):
             groups.setdefault(name, []).append(hit)
-    imagined, right, wrong = counterfactual_questions(300)
+    imagined, right, wrong = counterfactual_questions(COUNTERFACTUAL)
     groups = dict(sorted(groups.items())) | {"counterfactual": _hits_of_rows(reader, imagined, right)}
     return {
         "em": {name: float(np.mean(hits)) for name, hits in groups.items()},
