@@ -224,16 +224,17 @@ def parse_line(line: bytes) -> Any:
 
 
 def _list_items(path: str | Path, stream: BinaryIO | IO[bytes]) -> Iterator[tuple[int, Any]]:
-    window = _Window(path, io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
-    window.take("[")
-    if window.next_character() == "]":
-        window.take("]")
-        return window.refuse_more()
-    while True:
-        window.next_character()
-        yield window.line, window.take_value()
-        if window.take(",]") == "]":
+    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+        window = _Window(path, text)
+        window.take("[")
+        if window.next_character() == "]":
+            window.take("]")
             return window.refuse_more()
+        while True:
+            window.next_character()
+            yield window.line, window.take_value()
+            if window.take(",]") == "]":
+                return window.refuse_more()
 
 
 class _Window:

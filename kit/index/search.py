@@ -254,7 +254,8 @@ def _matrix(vectors: Any, what: str) -> np.ndarray:
     if hasattr(vectors, "detach"):  # a torch tensor, without importing torch
         vectors = vectors.detach().cpu().float().numpy()
     try:
-        matrix = np.ascontiguousarray(vectors, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large for float32 is infinite, which is refused below
+            matrix = np.ascontiguousarray(vectors, dtype=np.float32)
     except (TypeError, ValueError):
         raise KitError(what, "a matrix of numbers (x, d)", f"{vectors!r:.60}") from None
     if matrix.ndim != 2:

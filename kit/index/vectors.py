@@ -100,8 +100,8 @@ def write_vectors(
     for vectors that are not finite in `dtype`.
 
     >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> write_vectors(folder.name, ["a", "b", "c"], np.eye(3), shard_size=2).to_array()[2].tolist()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_vectors(folder, ["a", "b", "c"], np.eye(3), shard_size=2).to_array()[2].tolist()
     [0.0, 0.0, 1.0]
     """
     from tqdm.auto import tqdm
