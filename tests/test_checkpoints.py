@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from kit.checkpoints import load_cross_encoder, load_extractive_reader, load_tokenizer
-from kit.checkpoints.layouts import FID_READER_KEYS, load_strict
+from kit.checkpoints.towers import load_strict
+from kit.reader.files import FID_READER_KEYS
 from kit.types import KitError
 
 VOCABULARY = Path(__file__).parent / "golden" / "retriever" / "tokenization" / "vocab.txt"

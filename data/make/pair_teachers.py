@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
 
 from kit.batches import padded
-from kit.checkpoints.layouts import PairScorer
+from kit.checkpoints.pairs import PairScorer
 from kit.data import Corpus
 from kit.encoder import DualEncoder
 from kit.files import written_aside

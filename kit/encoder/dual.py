@@ -22,7 +22,8 @@ from transformers import PreTrainedModel
 from kit.arguments import list_of, whole_number
 from kit.batches import length_buckets, padded, pass_overhead
 from kit.checkpoints import load_tokenizer
-from kit.checkpoints.layouts import blank_tower, build_tower, check_vocabulary, position_limit
+from kit.checkpoints.own import check_vocabulary
+from kit.checkpoints.towers import blank_tower, build_tower, position_limit
 from kit.device import evaluation, pick_device, pick_dtype
 from kit.encoder.families import Family, family_named
 from kit.encoder.files import fill, find, save

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save_file
 from torch import Tensor
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
-from kit.checkpoints.layouts import TOKENIZER_FILES, TOWER_PREFIX, fill_tower, tower_config
+from kit.checkpoints.own import own_tokenizer, save_checkpoint
+from kit.checkpoints.towers import TOWER_PREFIX, fill_tower, tower_config
 from kit.checkpoints.weights import fill_strictly, read_config, weight_shapes
 from kit.encoder.families import FAMILIES, Family, family_named, fid_retriever_family
 from kit.encoder.sentence_transformer import MODULES, sentence_transformer_family
-from kit.files import folder_aside, read_json, write_json
+from kit.files import read_json
 from kit.types import KitError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def find(
     if assumed:
         warnings.warn(f"{name_or_dir}: {assumed}; family= (--family) says otherwise", stacklevel=3)
     if tokenizer is None:
-        tokenizer = _own_tokenizer(folder, config)
+        tokenizer = own_tokenizer(folder, MANIFEST, FID_TOKENIZER if "indexing_dimension" in config else None)
     elif isinstance(tokenizer, str | Path):
         tokenizer = load_tokenizer(tokenizer)
     return Source(folders, configs, chosen, tokenizer)
@@ -164,24 +164,9 @@ def _dpr_folders(folder: Path, name: str | Path, passage_tower: str | Path | Non
     return folders
 
 
-def _own_tokenizer(folder: Path, config: dict[str, Any]) -> Any:
-    if any((folder / name).exists() for name in TOKENIZER_FILES):
-        return load_tokenizer(folder)
-    if (folder / MANIFEST).exists():
-        return read_json(folder / MANIFEST, dict).get("tokenizer")
-    return FID_TOKENIZER if "indexing_dimension" in config else None
-
-
 def save(directory: str | Path, state: Mapping[str, Tensor], config: Any, family: Family, tokenizer: Any) -> None:
-    """Write a kit checkpoint into `directory`, which appears whole or not at all: see `kit.files.folder_aside`."""
-    state = {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
+    """Write a kit checkpoint into `directory`, which appears whole or not at all."""
     if not family.two_towers:
         state = {name.removeprefix("question_tower."): weight for name, weight in state.items()}
-    with folder_aside(directory, MANIFEST) as new:
-        save_file(state, new / "model.safetensors", metadata={"format": "pt"})
-        config.save_pretrained(new)
-        by_name = isinstance(tokenizer, str)
-        if tokenizer is not None and not by_name:
-            tokenizer.save_pretrained(new)
-        manifest = {"format": "kit.DualEncoder", "version": 1, "family": family.to_json()}
-        write_json(new / MANIFEST, manifest | {"tokenizer": tokenizer if by_name else None})
+    entries = {"format": "kit.DualEncoder", "version": 1, "family": family.to_json()}
+    save_checkpoint(directory, MANIFEST, state, config.to_diff_dict(), tokenizer, entries)

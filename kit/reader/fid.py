@@ -25,7 +25,7 @@ from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from kit.arguments import instance_of, list_of, whole_number
 from kit.attention import Aggregation, named_aggregation
 from kit.attention.capture import LayerCollector
-from kit.checkpoints.layouts import check_vocabulary
+from kit.checkpoints.own import check_vocabulary
 from kit.device import evaluation, pick_device, pick_dtype
 from kit.reader.answer_likelihood import likelihood_of_each, likelihood_without_each
 from kit.reader.decoding import Decoding, Observer, check_decoder, fed_ids, greedy_answers

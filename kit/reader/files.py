@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from transformers import (
     MT5Config,
@@ -24,14 +23,19 @@ from transformers import (
 )
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
-from kit.checkpoints.layouts import FID_READER_KEYS, TOKENIZER_FILES, blank_model
-from kit.checkpoints.weights import fill_strictly, first_line, read_config, weight_files, weights
-from kit.files import folder_aside, read_json, write_json
+from kit.checkpoints.own import own_tokenizer, read_manifest, save_checkpoint
+from kit.checkpoints.towers import blank_model, configuration
+from kit.checkpoints.weights import fill_strictly, read_config, weight_files, weights
 from kit.reader.position_bias import BIAS_WEIGHT, add_cross_attention_bias, has_cross_attention_bias
 from kit.types import KitError
 
 EMBEDDINGS = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 HEAD = "lm_head.weight"
+# T5 as the original FiD reader saved it: an EncoderWrapper around the encoder, a CheckpointWrapper around each block.
+FID_READER_KEYS = {
+    r"^encoder\.encoder\.block\.(\d+)\.module\.": r"encoder.block.\1.",
+    r"^encoder\.encoder\.": "encoder.",
+}
 MANIFEST = "kit_reader.json"
 # What FiD's scripts load, by the width of the model, when it has T5's vocabulary: the original archives hold none.
 FID_TOKENIZERS = {512: "google-t5/t5-small", 768: "google-t5/t5-base", 1024: "google-t5/t5-large"}
@@ -58,11 +62,12 @@ def load_reader(
     folder = resolve(name_or_dir)
     t5 = load_t5(folder)
     own: Any = tokenizer
-    if tokenizer is None:
-        own = _own_tokenizer(folder, t5)
+    if tokenizer is None:  # an original FiD reader was trained with T5's own
+        original = has_cross_attention_bias(t5) and t5.config.vocab_size == T5_VOCABULARY
+        own = own_tokenizer(folder, MANIFEST, FID_TOKENIZERS.get(t5.config.d_model) if original else None)
     elif isinstance(tokenizer, str | Path):
         own = load_tokenizer(tokenizer)
-    return t5, own, read_manifest(folder)
+    return t5, own, read_manifest(folder / MANIFEST)
 
 
 def load_t5(folder: Path) -> T5ForConditionalGeneration:
@@ -77,14 +82,11 @@ def load_t5(folder: Path) -> T5ForConditionalGeneration:
         raise KitError(str(folder / "config.json"), f"model_type {', '.join(FAMILIES)}", family)
     config_class, model_class = FAMILIES[family]
     settings.setdefault("decoder_start_token_id", settings.get("pad_token_id", 0))  # T5's own rule
-    for name in ("architectures", "dtype", "torch_dtype"):
+    for name in ("architectures", "dtype", "torch_dtype", "model_type"):
         settings.pop(name, None)
     original, own_head = _marks(folder)
-    biased = original or read_manifest(folder).get("cross_attention_bias", False)
-    try:
-        config = config_class(**settings)
-    except Exception as error:  # a wrong configuration fails in as many ways as there are settings
-        raise KitError(str(folder / "config.json"), "the sizes and settings of a T5", first_line(error)) from None
+    biased = original or read_manifest(folder / MANIFEST).get("cross_attention_bias", False)
+    config = configuration(config_class, settings, folder / "config.json")
     t5: Any = blank_model(model_class, config, folder)
     if biased:
         add_cross_attention_bias(t5)
@@ -111,24 +113,6 @@ def _marks(folder: Path) -> tuple[bool, bool]:
     return original, head is not None and embeddings is not None and not torch.equal(head, embeddings)
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """What the kit wrote beside the weights; nothing for a folder of others."""
-    path = folder / MANIFEST
-    return read_json(path) if path.exists() else {}
-
-
-def _own_tokenizer(folder: Path, t5: T5ForConditionalGeneration) -> PreTrainedTokenizerBase | str | None:
-    """The tokenizer in a reader's folder, or the name of one to fetch when it is needed, or None if there is neither.
-
-    An original FiD reader was trained with T5's own, which is named if the vocabulary is T5's.
-    """
-    if any((folder / name).exists() for name in TOKENIZER_FILES):
-        return load_tokenizer(folder)
-    named = read_manifest(folder).get("tokenizer")
-    original = has_cross_attention_bias(t5) and t5.config.vocab_size == T5_VOCABULARY
-    return named or (FID_TOKENIZERS.get(t5.config.d_model) if original else None)
-
-
 def tokenizer_named(name: str) -> PreTrainedTokenizerBase:
     """The tokenizer of this name, fetched from the hub, for a reader whose files hold none."""
     try:
@@ -148,22 +132,10 @@ def save_reader(
 
     A folder that is there already is replaced if it holds nothing but an earlier checkpoint of the kit.
     """
-    with folder_aside(folder, MANIFEST) as new:
-        _write(new, t5, tokenizer, settings)
-
-
-def _write(
-    new: Path, t5: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerBase | str | None, settings: dict[str, Any]
-) -> None:
     tied = t5.lm_head.weight is t5.shared.weight
     left_out = {*EMBEDDINGS[1:], *([HEAD] if tied else [])}
-    state = {name: weight.contiguous().cpu() for name, weight in t5.state_dict().items() if name not in left_out}
-    save_file(state, new / "model.safetensors", metadata={"format": "pt"})
+    state = {name: weight for name, weight in t5.state_dict().items() if name not in left_out}
     config = t5.config.to_dict() | {"tie_word_embeddings": tied or getattr(t5.config, "scale_decoder_outputs", False)}
     config |= {"architectures": [type(t5).__name__], "dtype": str(t5.dtype).removeprefix("torch.")}
-    write_json(new / "config.json", config)
-    named = tokenizer if isinstance(tokenizer, str) else None
-    if isinstance(tokenizer, PreTrainedTokenizerBase):
-        tokenizer.save_pretrained(new)
-    manifest = {"format": "kit.FiDReader", "version": 1, "cross_attention_bias": has_cross_attention_bias(t5)}
-    write_json(new / MANIFEST, manifest | settings | {"tokenizer": named})
+    entries = {"format": "kit.FiDReader", "version": 1, "cross_attention_bias": has_cross_attention_bias(t5)}
+    save_checkpoint(folder, MANIFEST, state, config, tokenizer, entries | settings)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from kit.batches import padded
 from kit.text import reader_input, reader_question
 from kit.types import KitError, Passage
 
@@ -74,10 +75,7 @@ def tokenize_targets(
     end = tokenizer.eos_token_id
     rows = [[i for i in ids if i != end] for ids in tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
     rows = [[*(row if max_tokens is None else row[: max_tokens - 1]), end] for row in rows]
-    labels = torch.full((len(rows), max(map(len, rows), default=0)), -100)
-    for label, row in zip(labels, rows, strict=True):
-        label[: len(row)] = torch.tensor(row)
-    return labels
+    return padded(rows, -100)[0]
 
 
 def count_question_tokens(tokenizer: PreTrainedTokenizerBase, questions: Sequence[str]) -> Int[Tensor, " q"]:

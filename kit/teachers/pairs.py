@@ -16,7 +16,8 @@ from torch import Tensor
 
 from kit.batches import padded
 from kit.checkpoints import load_tokenizer, resolve
-from kit.checkpoints.layouts import check_vocabulary, position_limit
+from kit.checkpoints.own import check_vocabulary
+from kit.checkpoints.towers import position_limit
 from kit.device import pick_device, pick_dtype
 from kit.types import KitError
 
