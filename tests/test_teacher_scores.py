@@ -65,11 +65,12 @@ def test_nothing_to_score():
 
 def test_batches_cover_all_in_order():
     for most in (1, 2, 3, 50):
-        batches = list(batches_by_cost([1, 2, 0, 2, 1, 3, 1], most))
-        assert [i for batch in batches for i in batch] == [0, 1, 3, 4, 5, 6]
-        assert all(len(run) == 1 or sum([1, 2, 0, 2, 1, 3, 1][i] for i in run) <= most for run in batches)
+        costs = [1, 2, 2, 1, 3, 1]
+        batches = list(batches_by_cost(range(6), costs.__getitem__, most))
+        assert [i for batch in batches for i in batch] == list(range(6))
+        assert all(len(run) == 1 or sum(costs[i] for i in run) <= most for run in batches)
     with pytest.raises(KitError, match="batch size: wanted at least 1, given 0"):
-        list(batches_by_cost([1], 0))
+        list(batches_by_cost([1], int, 0))
 
 
 # Files

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from kit.data.examples import Example, example_writer, numbered_examples
-from kit.teachers.scores import CELLS_AT_ONCE, Teacher
+from kit.teachers.scores import CELLS_AT_ONCE, Teacher, batches_by_cost
 from kit.types import KitError, Passage, Question, ScoreTable
 
 Part = tuple[list[Question], Mapping[str, Passage], ScoreTable]
@@ -22,7 +22,8 @@ def score_file(teacher: Teacher, source: str | Path, path: str | Path, *, progre
     meet the mistake; no file is written then.
     """
     with example_writer(path) as write, tqdm(desc="scoring", disable=not progress) as bar:
-        for questions, corpus, part in _parts_of(source):
+        for batch in batches_by_cost(_distinct(source), _cost, CELLS_AT_ONCE):
+            questions, corpus, part = _part(source, batch)
             scored = teacher.score(questions, corpus, part).aligned_to(part)
             for row, question in enumerate(questions):
                 cells = scored.mask[row]
@@ -31,25 +32,22 @@ def score_file(teacher: Teacher, source: str | Path, path: str | Path, *, progre
                 bar.update()
 
 
-def _parts_of(source: str | Path) -> Iterator[Part]:
-    """The examples of a file in parts; raises `KitError` if a question stands there twice."""
+def _distinct(source: str | Path) -> Iterator[tuple[int, Example]]:
+    """The examples of a file with their lines; raises `KitError` if a question stands there twice."""
     ids: set[str] = set()
-    batch: list[tuple[int, Example]] = []
-    cells = 0
     for line, example in numbered_examples(source):
         if example.question.id in ids:
             raise KitError(f"{source}:{line}", "question ids that differ", f"{example.question.id!r} twice")
         ids.add(example.question.id)
-        if batch and cells + len(example.passages) > CELLS_AT_ONCE:
-            yield _part(source, batch)
-            batch, cells = [], 0
-        batch.append((line, example))
-        cells += max(1, len(example.passages))
-    if batch:
-        yield _part(source, batch)
+        yield line, example
+
+
+def _cost(numbered: tuple[int, Example]) -> int:
+    return max(1, len(numbered[1].passages))
 
 
 def _part(source: str | Path, batch: Sequence[tuple[int, Example]]) -> Part:
+    """Some examples as questions, their passages by id, and their scores."""
     passages: dict[str, Passage] = {}
     rows: dict[str, list[tuple[str, float]]] = {}
     for line, example in batch:

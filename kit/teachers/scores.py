@@ -6,7 +6,7 @@ A teacher is anything with `score(questions, corpus, table) -> ScoreTable`. Know
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -15,6 +15,7 @@ from kit.types import KitError, Passage, Question, ScoreTable
 
 CELLS_AT_ONCE = 4096  # (question, passage) pairs that are tokenized, sorted by length and written together
 
+Item = TypeVar("Item")
 ScoreBatch = Callable[[list[Question], list[list[Passage]]], Sequence[float] | np.ndarray]
 
 
@@ -55,11 +56,10 @@ def score_cells(
     cells = best_cells(rows, n_context)
     check_passages(rows, cells, corpus)
     values = np.full(rows.values.shape, np.nan, dtype=np.float32)
-    costs, most = (cells.sum(axis=1), CELLS_AT_ONCE)
-    if questions_at_once is not None:
-        costs, most = costs.clip(max=1), questions_at_once
+    counts = cells.sum(axis=1)
+    costs, most = (counts, CELLS_AT_ONCE) if questions_at_once is None else (counts.clip(max=1), questions_at_once)
     with tqdm(total=int(cells.sum()), desc=name, unit="passage", disable=not progress) as bar:
-        for batch in batches_by_cost(costs.tolist(), most):
+        for batch in batches_by_cost(np.flatnonzero(counts).tolist(), lambda row: int(costs[row]), most):
             passages = [[corpus[i] for i in rows.passage_ids[row][cells[row]].tolist()] for row in batch]
             block = values[batch]
             block[cells[batch]] = score_batch([questions[row] for row in batch], passages)
@@ -84,24 +84,22 @@ def check_passages(table: ScoreTable, cells: np.ndarray, corpus: Mapping[str, Pa
             raise KitError(f"score table {table.name!r}", "passages that are in the corpus", repr(passage_id))
 
 
-def batches_by_cost(costs: Iterable[int], most: int) -> Iterator[list[int]]:
-    """Positions in batches that cost at most `most` together, or one that costs more by itself; cost 0 is in none.
+def batches_by_cost(items: Iterable[Item], cost: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
+    """Items in batches that cost at most `most` together, or one that costs more by itself.
 
-    >>> list(batches_by_cost([2, 2, 3, 0, 9], most=4))
-    [[0, 1], [2], [4]]
+    >>> list(batches_by_cost(["aa", "bb", "ccc", "ddddddddd"], len, most=4))
+    [['aa', 'bb'], ['ccc'], ['ddddddddd']]
     """
     if most < 1:
         raise KitError("batch size", "at least 1", most)
-    batch: list[int] = []
+    batch: list[Item] = []
     total = 0
-    for position, cost in enumerate(costs):
-        if not cost:
-            continue
-        if batch and total + cost > most:
+    for item in items:
+        if batch and total + cost(item) > most:
             yield batch
             batch, total = [], 0
-        batch.append(position)
-        total += cost
+        batch.append(item)
+        total += cost(item)
     if batch:
         yield batch
 

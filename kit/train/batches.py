@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -39,6 +40,13 @@ class Stream:
                 self._orders.pop(next(iter(self._orders)))
             self._orders[turn] = random.Random(f"{self.seed}-{turn}").sample(range(len(self.items)), len(self.items))
         return self._orders[turn]
+
+
+def tells_apart(table: ScoreTable, question: Question) -> bool:
+    """Whether two scores of the question's passages differ."""
+    values = table.values[table.row_of(question.id)]
+    values = values[np.isfinite(values)]
+    return len(values) > 1 and float(values.max()) > float(values.min())
 
 
 def candidates(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from kit.arguments import named
 from kit.losses import LOSSES
-from kit.train.batches import Stream, candidates
+from kit.train.batches import Stream, candidates, tells_apart
 from kit.train.fit import RunOptions, TrainingHistory, fit
 from kit.train.optimisation import Optimisation, full_scale
 from kit.train.signatures import encoder_signature
@@ -81,7 +81,7 @@ def distil(
     scored = [question for question in questions if int(table.mask[table.row_of(question.id)].sum()) > 1]
     if not scored:
         raise KitError("distil", "questions with at least two scored passages", f"{len(questions)} without")
-    if all(_flat(table.values[table.row_of(question.id)]) for question in scored[:1000]):
+    if not any(tells_apart(table, question) for question in scored[:1000]):
         where = f"score table {table.name!r}"
         raise KitError(where, "scores that tell passages apart", "equal scores for every question")
     name = loss if isinstance(loss, str) else getattr(loss, "__name__", "own loss")
@@ -120,11 +120,6 @@ def _checked(config: Distillation | str, loss: str | Callable[..., Tensor]) -> D
         if name not in options:
             raise KitError("distil, loss_options", f"options of this loss ({', '.join(options) or 'none'})", repr(name))
     return config
-
-
-def _flat(values: Any) -> bool:
-    scores = values[values == values]
-    return len(scores) == 0 or float(scores.max()) == float(scores.min())
 
 
 def _figures(student: Tensor, teacher: Tensor, cells: Tensor) -> dict[str, float]:

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kit.losses import margin_mse
-from kit.train.batches import candidates
+from kit.train.batches import candidates, tells_apart
 from kit.train.fit import RunOptions, TrainingHistory, fit
 from kit.train.optimisation import Optimisation
 from kit.train.signatures import encoder_signature, model_digest
@@ -134,7 +134,7 @@ def train_topic_balanced(
     teachers should use one scale, as the student can follow only one. Each logged step has the two parts of the
     loss, `pairs` and `in-batch`. `run`: see `RunOptions`.
     """
-    scored = [question for question in questions if _differ(table, question)]
+    scored = [question for question in questions if tells_apart(table, question)]
     if not scored:
         raise KitError(f"score table {table.name!r}", "questions with two passages that scores tell apart", "none")
     vectors = encoder.encode_questions([question.text for question in scored], batch_size=256)
@@ -179,12 +179,6 @@ def balanced_pairs(
         pairs.append((names[0], names[chosen]))
         values[number] = scores[number, [0, chosen]]
     return pairs, values
-
-
-def _differ(table: ScoreTable, question: Question) -> bool:
-    values = table.values[table.row_of(question.id)]
-    values = values[np.isfinite(values)]
-    return len(values) > 1 and float(values.max()) > float(values.min())
 
 
 def _all_scores(
