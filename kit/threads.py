@@ -28,7 +28,7 @@ def chosen_by_user() -> str | None:
 
 
 def limit_spinning() -> None:
-    """Let OpenMP's waiting threads spin for some ten microseconds, then sleep, unless the user chose or torch is loaded.
+    """Let OpenMP's waiting threads spin for some microseconds, then sleep, unless the user chose or torch is loaded.
 
     Spinning without an end takes the processors from those that compute, sleeping at once costs a wake-up at every
     operation: docs/speed.md has both measured. Only GNU's OpenMP, which torch has on Linux, reads GOMP_SPINCOUNT. What

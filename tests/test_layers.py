@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "kit"
 # Each layer imports itself and those above it in this list. Within a layer imports may not go in circles.
 LAYERS = [
     ["types", "arguments", "extras", "files", "text", "threads", "shipped"],
-    ["device", "batches"],
+    ["device", "batches", "processes"],
     ["metrics"],
     ["data", "losses"],
     ["checkpoints", "index", "attention"],

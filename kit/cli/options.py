@@ -62,11 +62,6 @@ def own_device(device: str) -> str:
     return f"cuda:{rank}" if device == "auto" and chosen.type == "cuda" and rank is not None else str(chosen)
 
 
-def is_chief() -> bool:
-    """Whether this process is the one that writes results, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def file_to_write(path: Path | None, endings: Sequence[str] = (".json", ".jsonl")) -> Path | None:
     """The path, whose name and place suit; looked at before the work begins."""
     from kit.data.records import file_format

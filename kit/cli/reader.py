@@ -32,6 +32,7 @@ from kit.cli.options import (
     refuse_overwriting,
     show_table,
 )
+from kit.processes import is_chief
 
 if TYPE_CHECKING:
     from kit.reader import FiDReader
@@ -151,18 +152,21 @@ def evaluate(
     refuse_overwriting((predictions, scores), (examples, model))
     questions, corpus, table = _examples(examples, closed_book)
     from kit.attention import AGGREGATIONS
+    from kit.reader import read_in_shares
 
     named("--aggregation", aggregation, AGGREGATIONS)
     reader = _load(model, own_device(device), dtype, tokenizer)
     rows, asked = [], [question for question in questions if question.answers]
     for count in counts:
-        reading = reader.read(
-            questions, corpus, table,
+        reading = read_in_shares(
+            reader, questions, corpus, table,
             n_context=count, max_new_tokens=max_answer, batch_size=batch, aggregation=aggregation,
             progress=sys.stderr.isatty(),
         )  # fmt: skip
         shown = count or reading.scores.values.shape[1]
         rows += [(shown, *row) for row in _figures(asked, reading.answers, reading.scores, corpus, regex, seed)]
+    if not is_chief():
+        return
     if predictions:
         _write_predictions(predictions, questions, reading.answers, regex)
     if scores:
@@ -225,7 +229,8 @@ def score(
     options |= {"device": own_device(device), "dtype": dtype, "tokenizer": tokenizer}
     teachers = [load_teacher(teacher, name, **options) for name in model]
     score_file(teachers[0] if len(teachers) == 1 else Ensemble(teachers), examples, out, progress=sys.stderr.isatty())
-    typer.echo(str(out))
+    if is_chief():
+        typer.echo(str(out))
 
 
 def _examples(path: Path, closed_book: bool = False) -> Any:

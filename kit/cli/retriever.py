@@ -20,6 +20,7 @@ from kit.cli.options import (
     refuse_overwriting,
 )
 from kit.cli.teaching import Family, Model, PassageModel, app, load_encoder
+from kit.processes import in_every_process, is_chief, this_process
 
 
 @app.command()
@@ -30,8 +31,9 @@ def embed(
     vectors: Annotated[str, typer.Option(help="float16 or float32, on disk")] = "float16",
     shard: Annotated[int, typer.Option(min=1, help="passages of a file")] = 100_000,
     part: Annotated[
-        str, typer.Option(help="i/n: this process makes every n-th file, from the i-th (0/n ... n-1/n)")
-    ] = "0/1",
+        str | None,
+        typer.Option(help="i/n: every n-th file alone, from the i-th (0/n ... n-1/n) [default: torchrun's processes]"),
+    ] = None,
     batch: Batch = 64,
     family: Family = None,
     passage_model: PassageModel = None,
@@ -49,7 +51,7 @@ def embed(
     from kit.index.vectors import DTYPES
 
     named("--vectors", vectors, DTYPES)
-    share = _part(part)
+    share = this_process() if part is None else _part(part)
     folder_to_write(out, ("plan.json", "ids.parquet"), "vectors of the same passages")
     refuse_overwriting((out,), (passages, model))
     corpus = load_passages(passages)
@@ -57,8 +59,11 @@ def embed(
 
     encoder = load_encoder(model, own_device(device), dtype, tokenizer, family, passage_model)
     options = {"batch_size": batch, "shard_size": shard, "dtype": vectors, "part": share}
-    made = embed_corpus(encoder, corpus, out, progress=sys.stderr.isatty(), **options)
-    typer.echo(f"{out}: " + ("this part is done, others are missing" if made is None else f"{made.shape} {vectors}"))
+    parts = in_every_process(lambda: embed_corpus(encoder, corpus, out, progress=sys.stderr.isatty(), **options))
+    if is_chief():
+        whole = next((part for part in parts if part is not None), None)
+        done = "this part is done, others are missing" if whole is None else f"{whole.shape} {vectors}"
+        typer.echo(f"{out}: {done}")
 
 
 @app.command()

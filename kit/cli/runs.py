@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from kit.cli.options import is_chief
 from kit.cli.running import Interrupted
+from kit.processes import is_chief
 
 if TYPE_CHECKING:
     from kit.train import TrainingHistory
