@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import ipywidgets
 import numpy as np
 import pytest
-import torch
 
 from kit.train import TrainingHistory
 from kit.types import Passage, Question, ScoreTable
-from kit.widgets import AttentionExplorer, Playground, TrainingView
-from kit.widgets import attention_explorer as explorer_module
-from kit.widgets.attention_look import Answered, Look
+from kit.widgets import Playground, TrainingView
 from kit.widgets.explorer import Explorer
 from kit.widgets.figure_view import FigureView
 
@@ -116,38 +112,3 @@ def test_training_view_redraws_in_few_bytes():
     took = bytes_of(view, lambda: view(TrainingHistory(losses=rows, evaluations=told)))
     print(took)
     assert 0 < took <= 2 * A_CLICK  # two pictures, not a click
-
-
-def large_look(passages: int, layers: int, heads: int) -> Look:
-    torch.manual_seed(0)
-    cells = torch.randn(1, layers, heads, passages, 250).half().expand(3, -1, -1, -1, -1)
-    words = [f"word{n}" for n in range(3000)]
-    tokens = tuple(tuple(words[place] for place in row) for row in torch.randint(3000, (passages, 250)).tolist())
-    said = Answered("a b", ("a", "b", "</s>"), torch.arange(3), cells, torch.zeros(3, layers, heads))
-    return Look(
-        Question("q", "what is it", ("yes",)), tuple(texts(passages).values()), tokens,
-        torch.ones(passages, 250, dtype=torch.bool), 8, torch.ones(layers, heads, passages, 250).half(),
-        {"generated": said},
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(("passages", "layers", "heads"), [(5, 2, 4), (100, 24, 16)])
-def test_attention_explorer(monkeypatch, passages, layers, heads):
-    look = large_look(passages, layers, heads)
-    monkeypatch.setattr(explorer_module, "look_at", lambda reader, question, passages: look)
-    table = tables(["BM25"], [look.question], [passage.id for passage in look.passages])["BM25"]
-    explorer = AttentionExplorer(None, look.question, texts(passages), table)
-    kept = explorer._view.page["parts"]
-    took = {}
-    for change in (
-        {"layer": 1, "head": 2},
-        {"kind": "probabilities"},
-        {"passage": look.passages[-1].id},
-        {"answer": 1},
-    ):
-        choice = replace(explorer.choice, **change)
-        keys = [key for key in explorer_module.first_pieces(look, choice, 0) if key not in dict(kept)]
-        if keys:
-            took[str(change)] = bytes_of(explorer, lambda keys=keys: explorer._receive(None, {"want": keys}, []))
-    print(passages, took)
-    assert took and min(took.values()) > 0 and max(took.values()) <= A_CLICK

@@ -97,7 +97,7 @@ def test_a_picture_of_usual_size_is_small():
 
 
 def test_scripts_are_small_functions_of_their_own_and_fetch_nothing():
-    for path in (JS / "figure.js", JS / "packed_html.js", JS / "own_keys.js", *JS.glob("attention_*.js")):
+    for path in (JS / "figure.js", JS / "packed_html.js", JS / "own_keys.js"):
         source = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|\bfetch\(|XMLHttpRequest|import\(", source), path.name
         starts = [n for n, line in enumerate(source.splitlines()) if re.match(r"(async )?function|export ", line)]

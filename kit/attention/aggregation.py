@@ -102,7 +102,7 @@ def aggregate_layers(
     >>> aggregate_layers([layer, 2 * layer], mask, AGGREGATIONS["fid_kd"])
     tensor([[ 3., 15.]])
     """
-    values = torch.stack(_picked(layers, chosen.layers, "layers"))  # (n, q, a, k, t)
+    values = torch.stack(picked(layers, chosen.layers, "layers"))  # (n, q, a, k, t)
     values = values.amax(0) if chosen.over_layers == "max" else values.mean(0)  # (q, a, k, t)
     if not chosen.question:
         if question_lengths is None:
@@ -120,7 +120,7 @@ def aggregate_layers(
 
 def over_heads(values: Float[Tensor, "q h ..."], chosen: Aggregation) -> Float[Tensor, "q ..."]:
     if chosen.heads is not None:
-        values = torch.stack(_picked(list(values.unbind(1)), chosen.heads, "heads"), dim=1)
+        values = torch.stack(picked(list(values.unbind(1)), chosen.heads, "heads"), dim=1)
     return values.amax(1) if chosen.over_heads == "max" else values.mean(1)
 
 
@@ -140,7 +140,7 @@ def _over_tokens(
     return total if chosen.over_tokens == "sum" else total / count
 
 
-def _picked(items: list[Tensor], numbers: tuple[int, ...] | None, what: str) -> list[Tensor]:
+def picked(items: list[Tensor], numbers: tuple[int, ...] | None, what: str) -> list[Tensor]:
     if numbers is None:
         return items
     wrong = [i for i in numbers if not -len(items) <= i < len(items)]

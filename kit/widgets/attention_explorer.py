@@ -1,54 +1,47 @@
-"""The attention explorer: what a reader looks at, from passages to layers and heads to words to answer tokens.
-
-Wiring alone: what is shown comes from `attention_views`, how it is drawn from js/attention_*.js, in a notebook and in
-an exported page alike. The whole attention stays in Python; a page asks for the pieces that it draws.
-"""
+"""The attention explorer: what a reader looks at, from passages to layers and heads to words to answer tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import anywidget
 import numpy as np
-import traitlets
 
+from kit.attention import AGGREGATIONS
+from kit.attention.views import passage_scores, token_weights
 from kit.metrics import has_answer
 from kit.reader import FiDReader
+from kit.reader.question_attention import MOST_ANSWER_TOKENS, QuestionAttention, question_attention
 from kit.types import KitError, Passage, Question, ScoreTable
-from kit.widgets.attention_choice import READER, RETRIEVED, Choice, check_choice, read_selection
-from kit.widgets.attention_look import Look, look_at
-from kit.widgets.attention_page import javascript, saved_body, still_body, stylesheet
-from kit.widgets.attention_pieces import aggregations, first_pieces, packed, page_facts, size_of, token_ids
-from kit.widgets.attention_views import bars
-from kit.widgets.explorer import Explorer
+from kit.widgets.attention_data import aggregation_of, label_of, passage_of, preset, question_facts, view_of
+from kit.widgets.base import Explorer
+from kit.widgets.controls import Choice, Control, Flag, Free
+from kit.widgets.packed import packed
 
-A_CLICK = 23_000  # bytes of pieces in one answer to the page: below 25 kB with the list of what they are
-KEPT = 1_000_000_000  # bytes of looks kept, beside the present one
-
-
-class AttentionView(anywidget.AnyWidget):
-    """The page's side: `page` and `data` are what it starts with, `choice` is what it shows."""
-
-    _esm = javascript("live")
-    _css = stylesheet()
-    page = traitlets.Dict().tag(sync=True)
-    data = traitlets.Bytes().tag(sync=True)
-    choice = traitlets.Dict().tag(sync=True)
+KEPT = 1_000_000_000  # bytes of attention kept, beside the present question's
+EXPORTED = 620_000  # bytes of answers in an exported page: below 1 MB with its script
+VIEW = ("question", "said", "answer", "aggregation", "kind", "layer", "head")  # as js/attention.js asks
+KINDS = [("probabilities", "probabilities"), ("logits", "logits"), ("probability × value length", "value_norms")]
+ANSWERS = {"question": question_facts, "view": view_of, "passage": passage_of}
 
 
 class AttentionExplorer(Explorer):
     """Which passages, words, layers and heads a reader looks at before it says each token of its answer.
 
     `questions`: one or several; the passages are the `n_context` highest of `table` (all if None). `others`: tables
-    whose scores and ranks stand beside the reader's (none given: `table` itself). `gold`: ids of the passages that
-    state the answer, by question id (not given: those that hold one of the question's answers).
+    whose scores and ranks stand beside the reader's (`table` itself unless given). `gold`: ids of the passages that
+    state the answer, by question id, or the passages that hold one of the question's answers.
 
-    `.selection` is the view as a short text that can be given back; `.passage_scores()` the bars as a score table.
+    `state` and `set(...)`: question, aggregation, kind ("probabilities", "logits", "value_norms"), layer and head
+    (None: all), answer (the number of an answer token, None: all), said (the answer that the decoder is fed:
+    "generated" or "given"), passage (an id, None: the one with the highest score), beside (another passage to compare),
+    token (of the passage), order (of the passages: "reader", "retrieved", the name of another table), same_shade.
+    Another aggregation brings its own kind and answer token. `passage_scores()` returns the bars as a score table.
     """
+
+    modules = ("attention_numbers.js", "attention_views.js", "attention_flow.js", "attention.js")
+    plotly = False
 
     def __init__(
         self,
@@ -64,195 +57,161 @@ class AttentionExplorer(Explorer):
         self._reader, self._corpus, self._gold = reader, corpus, gold
         self._questions = _checked_questions(questions)
         self._others = _checked_others(others if others else {table.name: table}, self._questions)
-        found = table.select([question.id for question in self._questions])
-        self._table = found.top(n_context if n_context is not None else max(1, found.values.shape[1]))
-        self._looks: dict[int, Look] = {}
-        self._view = AttentionView()
-        self._open(self._questions[0].id)
-        self._view.on_msg(self._receive)
-        self._view.observe(self._chosen, "choice")
-        super().__init__("What the reader looks at", [self._view])
+        chosen = table.select(list(self._questions))
+        self._table = chosen.top(n_context if n_context is not None else max(1, chosen.values.shape[1]))
+        self._attended: dict[str, QuestionAttention] = {}
+        first = next(iter(self._questions))
+        layers, heads = self._attention(first).answers["generated"].record.value_lengths[:, 0].shape[:2]
+        orders = [("the reader’s score", "reader"), (f"as read ({table.name})", "retrieved")]
+        controls: list[Control] = [
+            Choice("question", "question", [(one.text, i) for i, one in self._questions.items()], first),
+            Choice("aggregation", "score", [(label_of(name), name) for name in _ordered()], "attention_share"),
+            Choice("layer", "layer", [("all", None), *range(layers)], None),
+            Choice("head", "head", [("all", None), *range(heads)], None),
+            Choice("kind", "attention as", KINDS, "probabilities"),
+            Choice("answer", "", [None, *range(MOST_ANSWER_TOKENS)], 0),
+            Choice("said", "decoder is fed", [("its own answer", "generated"), ("the given one", "given")], "generated",
+                   place="answer"),
+            Choice("order", "order", [*orders, *((f"{name}’s", name) for name in self._others)], "reader",
+                   place="passages"),
+            Flag("same_shade", "same shade in all passages", True, place="words"),
+            Free("passage", None, self._checked_passage), Free("beside", None, self._checked_passage),
+            Free("token", None, _checked_token),
+        ]  # fmt: skip
+        data = {"aggregations": {name: {**vars(way), "defined": preset(name)} for name, way in AGGREGATIONS.items()}}
+        super().__init__("What the reader looks at", controls, data)
 
-    @property
-    def selection(self) -> str:
-        """What is looked at: `question=... passage=... layer=... head=... answer=... aggregation=...`, settable.
-
-        What a given text leaves out stays as it is. `KitError` for what is not there.
-        """
-        return self.choice.text
-
-    @selection.setter
-    def selection(self, text: str) -> None:
-        choice = read_selection(text, self.choice)
-        number = self._number(choice.question)
-        if not choice.passage:
-            choice = replace(choice, passage=self._best(number, choice))
-        self._check(choice)
-        if choice.question == self.choice.question:
-            self._view.choice = asdict(choice)
-        else:
-            self._open(choice.question, choice)
-
-    @property
-    def choice(self) -> Choice:
-        """What is looked at."""
-        return Choice(**self._view.choice)
+    def set(self, **changes: Any) -> None:
+        """Change parts of the state by name; an aggregation brings its kind and answer token, a question no passage."""
+        if changes.get("aggregation") in AGGREGATIONS:
+            changes = {**preset(changes["aggregation"]), **changes}
+        if "question" in changes:
+            changes = {"passage": None, "beside": None, "token": None, "said": "generated", **changes}
+        super().set(**changes)
 
     def passage_scores(self) -> ScoreTable:
         """The bars: the reader's scores (1, k) of the question's passages, in the order in which they were read."""
-        look = self._look(self._number(self.choice.question))
-        ids = [passage.id for passage in look.passages]
-        return ScoreTable(self.choice.aggregation, [look.question.id], [ids], bars(look, self.choice).scores[None])
+        attended, request = self._attention(self.state["question"]), self._request()
+        record, chosen = attended.answers[request["said"]].record, aggregation_of(request)
+        scores = passage_scores(record, chosen, token_weights(record, chosen), attended.question_length)  # (a, k)
+        row = scores.mean(0) if request["answer"] is None else scores[request["answer"]]
+        ids = [passage.id for passage in attended.passages]
+        return ScoreTable(self.state["aggregation"], [attended.question.id], [ids], row[None].numpy())
 
-    def still(self) -> str:
-        """The bars, the chosen passage's map and its shaded tokens as HTML without script."""
-        look = self._look(self._number(self.choice.question))
-        return still_body(look, self.choice, self._gold_of(look))
+    def summary(self) -> tuple[str, Sequence[str], Iterable[Sequence[str]]]:
+        """The passages by score, and the answer."""
+        attended, scores = self._attention(self.state["question"]), self.passage_scores()
+        gold = self._gold_of(attended)
+        ranked = scores.top(len(attended.passages))
+        rows = [
+            [f"{'★ ' if i in gold else ''}{self._corpus[i].title or i}", f"{value:.3g}"]
+            for i, value in zip(ranked.passages_of(attended.question.id), ranked.values[0], strict=False)
+        ]
+        answer = attended.answers[self._request()["said"]].text
+        caption = f"{attended.question.text} {answer} ({label_of(self.state['aggregation'])}; ★ gold passage)"
+        return caption, ["passage", "score"], rows
 
-    def export_body(self) -> str:
-        """The explorer of the present question with its data, in a page of its own: see `attention_page.saved_body`."""
-        number = self._number(self.choice.question)
-        look = self._look(number)
-        page, numbers = self._page(number)
-        return saved_body({**page, "choice": asdict(self.choice)}, look, self.choice, number, numbers)
+    def answer(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A question's facts, one view of its attention, or one passage in a view."""
+        if name not in ANSWERS:
+            return super().answer(name, request)
+        attended = self._attention(request["question"])
+        if name == "question":
+            return question_facts(attended, self._gold_of(attended), self._others)
+        return ANSWERS[name](attended, request)
 
-    def pieces(self, keys: Sequence[str]) -> tuple[list[list[Any]], bytes]:
-        """[key, bytes] of each piece that a page asked for, and the pieces: what fits below 25 kB, at least one."""
-        if not keys:
-            raise KitError("pieces", "at least one key", "none")
-        fit, room = [], A_CLICK
-        look = self._look(_question_of(keys[0], len(self._questions)))
-        for key in keys:
-            room -= size_of(key, look)
-            if (fit and room < 0) or key.split("|")[1] != keys[0].split("|")[1]:
-                break
-            fit.append(key)
-        return packed(fit, look)
+    def exported_requests(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """As many questions as fit into a page, the present one first; of a large reader's, views near the present."""
+        room = EXPORTED
+        for name, request in self._wanted():
+            room -= len(packed(self.answer(name, request)))
+            if room < 0:
+                return
+            yield name, request
 
-    def _open(self, question_id: str, choice: Choice | None = None) -> None:
-        """Show a question: its best passage, or what a choice says."""
-        number = self._number(question_id)
-        first = choice or self._first_choice(number)
-        look = self._look(number)
-        page, numbers = self._page(number)
-        parts, pieces = packed(first_pieces(look, replace(first, token=None), number), look)
-        page["parts"] = [["tokens", len(numbers)], *parts]
-        with self._view.hold_sync():
-            self._view.page, self._view.data, self._view.choice = page, numbers + pieces, asdict(first)
+    def exported_controls(self, requests: Iterable[tuple[str, Mapping[str, Any]]]) -> Sequence[Control]:
+        """Only questions that the page holds are on its list."""
+        held = {request["question"] for name, request in requests if name == "question"}
+        parts = {**self.parts}
+        kept = [(label, i) for label, i in parts["question"].pairs if i in held]
+        parts["question"] = replace(parts["question"], options=kept, value=self.state["question"])
+        return list(parts.values())
 
-    def _first_choice(self, number: int) -> Choice:
-        """The best passage of a question, counted as before."""
-        before = self.choice if self._view.choice else Choice("", "")
-        answer = None if before.answer is None else 0
-        choice = replace(before, question=self._questions[number].id, answer=answer, said="generated", token=None)
-        return replace(choice, passage=self._best(number, choice))
+    def _wanted(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        present, request = self.state["question"], self._request()
+        whole = self.answer("question", {"question": present})["value_lengths"] is not None
+        yield "question", {"question": present}
+        if whole:
+            yield from (("question", {"question": i}) for i in self._questions if i != present)
+            return
+        attended = self._attention(present)
+        count = len(attended.answers[request["said"]].tokens)
+        best = np.argsort(-self.passage_scores().values[0], kind="stable").tolist()
+        for layer, head in dict.fromkeys([(request["layer"], request["head"]), (None, None)]):
+            for answer in dict.fromkeys([request["answer"], *range(count), None]):
+                view = {**request, "answer": answer, "layer": layer, "head": head}
+                yield "view", view
+                yield from (("passage", {**view, "passage": passage}) for passage in best[:5])
+        yield from (("passage", {**request, "passage": passage}) for passage in best[5:])
 
-    def _page(self, number: int) -> tuple[dict[str, Any], bytes]:
-        """What the page is told of a question, and the numbers of its tokens."""
-        look = self._look(number)
-        words, numbers = token_ids(look)
-        facts = page_facts(look, self._gold_of(look), self._others, self._table.select([look.question.id]))
-        listed = [[question.id, question.text] for question in self._questions]
-        facts |= {"questions": listed, "question": number, "vocabulary": words, "aggregations": aggregations()}
-        return facts | {"retriever": self._table.name}, numbers
+    def _request(self) -> dict[str, Any]:
+        """What the page asks for the present state: an answer, and a token of it, that are there."""
+        request = {name: self.state[name] for name in VIEW}
+        answers = self._attention(request["question"]).answers
+        request["said"] = request["said"] if request["said"] in answers else "generated"
+        if request["answer"] is not None:
+            request["answer"] = min(request["answer"], len(answers[request["said"]].tokens) - 1)
+        return request
 
-    def _look(self, number: int) -> Look:
-        """The look at a question: kept, while there is room, for when it is opened again."""
-        if number not in self._looks:
-            question = self._questions[number]
-            ids = self._table.passages_of(question.id)
-            missing = [passage_id for passage_id in ids if passage_id not in self._corpus]
+    def _attention(self, question_id: str) -> QuestionAttention:
+        """The attention of a question: kept, while there is room, for when it is opened again."""
+        if question_id not in self._attended:
+            ids = self._table.passages_of(question_id)
+            missing = [i for i in ids if i not in self._corpus]
             if missing:
-                raise KitError(f"question {question.id!r}", "passages that are in the corpus", repr(missing[0]))
-            look = look_at(self._reader, question, [self._corpus[passage_id] for passage_id in ids])
-            while self._looks and sum(map(_bytes_of, self._looks.values())) > KEPT:
-                del self._looks[next(iter(self._looks))]
-            self._looks[number] = look
-        return self._looks[number]
+                raise KitError(f"question {question_id!r}", "passages that are in the corpus", repr(missing[0]))
+            passages = [self._corpus[i] for i in ids]
+            attended = question_attention(self._reader, self._questions[question_id], passages)
+            while self._attended and sum(one.bytes for one in self._attended.values()) > KEPT:
+                del self._attended[next(iter(self._attended))]
+            self._attended[question_id] = attended
+        return self._attended[question_id]
 
-    def _best(self, number: int, choice: Choice) -> str:
-        look = self._look(number)
-        usable = replace(choice, answer=None if choice.answer is None else 0, said="generated")
-        return look.passages[int(np.argmax(bars(look, usable).scores))].id
-
-    def _gold_of(self, look: Look) -> set[str]:
+    def _gold_of(self, attended: QuestionAttention) -> set[str]:
         if self._gold is not None:
-            return set(self._gold.get(look.question.id, ()))
-        return {passage.id for passage in look.passages if has_answer(passage.text, look.question.answers)}
+            return set(self._gold.get(attended.question.id, ()))
+        return {passage.id for passage in attended.passages if has_answer(passage.text, attended.question.answers)}
 
-    def _number(self, question_id: str) -> int:
-        ids = [question.id for question in self._questions]
-        if question_id not in ids:
-            raise KitError("selection, question", f"one of {', '.join(ids[:8])}", repr(question_id))
-        return ids.index(question_id)
-
-    def _check(self, choice: Choice) -> None:
-        look = self._look(self._number(choice.question))
-        ids = [passage.id for passage in look.passages]
-        if choice.passage not in ids:
-            raise KitError("selection, passage", f"one that was read: {', '.join(ids[:8])}", repr(choice.passage))
-        n, h, _, _ = look.sizes
-        said = tuple(look.answers)
-        answers = len(look.answers[choice.said].tokens) if choice.said in said else 1
-        tokens = look.lengths[ids.index(choice.passage)]
-        sizes = {"layer": n, "head": h, "answer": answers, "token": tokens}
-        check_choice(choice, sizes, said, (READER, RETRIEVED, *self._others))
-
-    def _chosen(self, change: dict[str, Any]) -> None:
-        """A page's choice that is not there is refused, and the one before it shown again."""
-        try:
-            self._check(Choice(**change["new"]))
-        except (KitError, TypeError):
-            self._view.choice = change["old"]
-            raise
-
-    def _exported(self) -> bytes:
-        with TemporaryDirectory() as folder:
-            return self.export_html(Path(folder) / "attention.html").read_bytes()
-
-    def _receive(self, _: Any, message: dict[str, Any], buffers: list[bytes]) -> None:
-        try:
-            if "want" in message:
-                parts, pieces = self.pieces(message["want"])
-                self._view.send({"parts": parts}, [pieces])
-            elif "open" in message:
-                self._open(message["open"])
-            elif "select" in message:
-                self.selection = message["select"]
-            elif "save" in message:
-                self._view.send({"saved": "attention.html"}, [self._exported()])
-        except Exception as error:
-            self._view.send({"error": str(error)})
-            if not isinstance(error, KitError):
-                raise
+    def _checked_passage(self, value: Any) -> str | None:
+        if value is not None and not any(str(value) in row for row in self._table.passage_ids):
+            raise KitError("passage", "the id of one that was read, or None", repr(value))
+        return None if value is None else str(value)
 
 
-def _checked_questions(questions: Question | Sequence[Question]) -> list[Question]:
+def _checked_token(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise KitError("token", "the number of a passage's token, or None", repr(value))
+    return value
+
+
+def _ordered() -> list[str]:
+    """Shares of attention first, then as listed."""
+    return sorted(AGGREGATIONS, key=lambda name: name != "attention_share")
+
+
+def _checked_questions(questions: Question | Sequence[Question]) -> dict[str, Question]:
     listed = [questions] if isinstance(questions, Question) else list(questions)
     if not listed or not all(isinstance(question, Question) for question in listed):
-        raise KitError(
-            "AttentionExplorer", "a question, or several", "none" if not listed else type(listed[0]).__name__
-        )
-    return listed
+        given = "none" if not listed else type(listed[0]).__name__
+        raise KitError("AttentionExplorer", "a question, or several", given)
+    return {question.id: question for question in listed}
 
 
-def _checked_others(others: Mapping[str, ScoreTable], questions: list[Question]) -> dict[str, ScoreTable]:
+def _checked_others(others: Mapping[str, ScoreTable], questions: Iterable[str]) -> dict[str, ScoreTable]:
     for name, table in others.items():
         if not isinstance(table, ScoreTable):
             raise KitError(f"AttentionExplorer, others[{name!r}]", "a ScoreTable", type(table).__name__)
-        if name in (READER, RETRIEVED):
-            raise KitError("AttentionExplorer, others", f"names other than {READER!r} and {RETRIEVED!r}", repr(name))
-        table.select([question.id for question in questions])  # a question that it lacks is an error
+        if name in ("reader", "retrieved"):
+            raise KitError("AttentionExplorer, others", "names other than 'reader' and 'retrieved'", repr(name))
+        table.select(list(questions))  # a question that it lacks is an error
     return dict(others)
-
-
-def _question_of(key: str, count: int) -> int:
-    number = key.split("|")[1] if key.count("|") == 8 else ""
-    if not (number.isascii() and number.isdigit() and int(number) < count):
-        raise KitError("piece", "the key of a question's piece", repr(key))
-    return int(number)
-
-
-def _bytes_of(look: Look) -> int:
-    tensors = [look.value_lengths, *(one.log_probabilities for one in look.answers.values())]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -68,6 +68,7 @@ class Explorer(anywidget.AnyWidget):
     """A titled view of data with controls. `state` is a dict of every control's value, `set(name=value)` changes it."""
 
     modules: ClassVar[tuple[str, ...]] = ()
+    plotly: ClassVar[bool] = True  # whether an exported page holds plotly.js, for charts
     _css = (JS / "explorer.css").read_text(encoding="utf-8")
     state = traitlets.Dict().tag(sync=True)
     _title = traitlets.Unicode().tag(sync=True)
@@ -115,6 +116,10 @@ class Explorer(anywidget.AnyWidget):
         """What an exported page may ask, as (name, request): answered beforehand."""
         return ()
 
+    def exported_controls(self, requests: Iterable[tuple[str, Mapping[str, Any]]]) -> Sequence[Control]:
+        """The controls of an exported page that may ask these."""
+        return list(self.parts.values())
+
     def export_html(self, path: str | Path) -> Path:
         """Write the explorer as one page that needs no kernel and fetches nothing; returns the page's path.
 
@@ -129,12 +134,14 @@ class Explorer(anywidget.AnyWidget):
 
     def to_html(self) -> str:
         """The page that `export_html` writes."""
+        requests = list(self.exported_requests())
         traits = {
             "state": dict(self.state), "_title": self._title, "_data": self._data,
-            "_controls": [declared(one, self.state[one.name]) for one in self.parts.values()],
+            "_controls": [declared(one, self.state[one.name]) for one in self.exported_controls(requests)],
         }  # fmt: skip
-        answers = [(name, request, packed(self.answer(name, request))) for name, request in self.exported_requests()]
-        return document(self._title, self._esm, self._css, traits, answers, table_html(*self.summary()))
+        answers = [(name, request, packed(self.answer(name, request))) for name, request in requests]
+        table = table_html(*self.summary())
+        return document(self._title, self._esm, self._css, traits, answers, table, plotly=self.plotly)
 
     def _receive(self, _: Any, message: dict[str, Any], buffers: Sequence[bytes]) -> None:
         kind = message.get("kind")

@@ -19,6 +19,8 @@ def document(
     traits: Mapping[str, Any],
     answers: Iterable[tuple[str, Mapping[str, Any], bytes]],
     fallback: str,
+    *,
+    plotly: bool = True,
 ) -> str:
     """The whole page of one explorer: `traits` is what its model holds (bytes as they are), `answers` what it may ask.
 
@@ -38,7 +40,7 @@ def document(
         f'<title>{escape(title)}</title><style>{style}</style></head>\n<body class="kit-page">\n'
         f'<div id="explorer" data-kit-file></div><noscript>{fallback}</noscript>\n'
         f'<script id="explorer-data" type="application/json">{data}</script>\n'
-        f"{plotly_html()}\n"
+        f"{plotly_html() if plotly else ''}\n"
         f'<script type="module">{body}</script>\n</body></html>\n'
     )
 

@@ -61,7 +61,7 @@ def test_every_control_is_reached_by_tab_shows_it_and_takes_arrow_keys(kind, req
     where = request.getfixturevalue(kind)
     page = run_notebook(where, [SETUP, *EXPLORERS.values()], size=(1200, 5000))
     page.wait_for_function("() => document.querySelectorAll(':is(.kit-figure, .kit-chart) .main-svg').length >= 6")
-    page.wait_for_selector(".ka-list .ka-row[aria-selected=true]")
+    page.wait_for_selector(".at-list .at-row[aria-selected=true]")
     page.wait_for_timeout(1000)
     wanted = page.evaluate(WANTED)
     assert len(wanted) > 60

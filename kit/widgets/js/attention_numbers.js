@@ -1,87 +1,157 @@
-// Numbers as they come (float16, shares of a range), as they are written, and as they are coloured.
+// One view of a question's attention: computed here if the page holds the attention whole, asked of Python if not.
+// Does what kit.attention.views does: heads are aggregated first, then layers, then a passage's tokens.
+//
+// held is what Python gives of a question (attention_data.py): passages, lengths (k), tokens (s: of all passages, one
+// behind the other), answers { name: { text, tokens, logits } }, value_lengths, others; the last
+// two in steps: { steps (n, h, a, s) or (n, h, s), low, step of each row }.
 
-// The kit's cividis: reads the same for colour-blind eyes and in grey.
-const CIVIDIS = ["00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "e1cc55", "fee838"];
+import { range } from "./dom.js";
 
-function fromHalf(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
+const VIEW_FIELDS = ["question", "said", "answer", "aggregation", "kind", "layer", "head"];
+
+// The view of a state: { request, way, scores: (k) before each answer token, row (k), weights (s), low, high }, and of
+// one passage { map (n, h), tokens: (t) before each answer token, marks: (a) its scores }.
+export async function attentionView(app, held, state) {
+  const request = Object.fromEntries(VIEW_FIELDS.map((name) => [name, state[name]]));
+  if (!(request.said in held.answers)) request.said = "generated";
+  const count = held.answers[request.said].tokens.length;
+  if (request.answer !== null) request.answer = Math.min(request.answer, count - 1);
+  const way = app.data.aggregations[request.aggregation];
+  const view = { request, way, ...(held.value_lengths ? wholeView(held, request, way) : await askedView(app, request)) };
+  view.row = request.answer === null ? combined(view.scores, "mean") : view.scores[request.answer];
+  return view;
 }
 
-// A weight from its share, 0..255, between the lowest and the highest; the root is what keeps small ones apart.
-function fromShare(share, low, high, kind) {
-  const part = share / 255;
-  return low + (high - low) * (kind === "logits" ? part : part * part);
+export async function attentionOfPassage(app, held, view, passage) {
+  const marks = view.scores.map((row) => row[passage]);
+  if (held.value_lengths) return { marks, ...wholePassage(held, view, passage) };
+  const { map, tokens } = await app.ask("passage", { ...view.request, passage });
+  return { marks, map, tokens: rowsOf(tokens) };
 }
 
-function strengthOf(value, low, high, kind) {
-  if (!(high > low)) return 0;
+async function askedView(app, request) {
+  const { scores, weights, shades, low, high } = await app.ask("view", request);
+  const shade = (step) => (request.kind === "logits" ? step / shades : (step / shades) ** 2);
+  return { scores: rowsOf(scores), weights: Float32Array.from(weights, (step) => low + (high - low) * shade(step)), low, high };
+}
+
+function rowsOf(matrix) {
+  const [rows, columns] = matrix.shape;
+  return range(rows).map((row) => matrix.subarray(row * columns, (row + 1) * columns));
+}
+
+function wholeView(held, request, way) {
+  const { kind, answer } = request;
+  const each = tokenWeights(held, request, way);
+  const scores = each.map((weights) => passageScores(held, weights, way, kind));
+  const weights = answer === null ? combined(each, "mean") : each[answer];
+  const [least, high] = [weights.reduce((a, b) => Math.min(a, b)), weights.reduce((a, b) => Math.max(a, b))];
+  return { each, scores, weights, low: kind === "logits" ? least : 0, high };
+}
+
+function wholePassage(held, view, passage) {
+  const { request, way, each } = view;
+  const [from, to] = boundsOf(held)[passage];
+  const [layers, heads] = held.value_lengths.steps.shape;
+  const answers = request.answer === null ? range(each.length) : [request.answer];
+  const cell = (layer, head, answer) =>
+    overTokens(attentionRow(held, request, layer, head, answer).subarray(from, to), way, request.kind, held.question_length);
+  const cells = range(layers).flatMap((layer) =>
+    range(heads).map((head) => answers.reduce((sum, answer) => sum + cell(layer, head, answer), 0) / answers.length),
+  );
+  const map = Object.assign(Float32Array.from(cells), { shape: [layers, heads] });
+  return { map, tokens: each.map((weights) => weights.subarray(from, to)) };
+}
+
+// The weight of every token before each answer token.
+function tokenWeights(held, request, way) {
+  const [layers, heads] = held.value_lengths.steps.shape;
+  const picked = (number, count) => (number === null ? range(count) : [number]);
+  const ofLayer = (layer, answer) =>
+    combined(picked(request.head, heads).map((head) => attentionRow(held, request, layer, head, answer)), way.over_heads);
+  return range(held.answers[request.said].tokens.length).map((answer) =>
+    combined(picked(request.layer, layers).map((layer) => ofLayer(layer, answer)), way.over_layers),
+  );
+}
+
+function combined(rows, how) {
+  if (rows.length === 1) return rows[0];
+  const best = (at) => rows.reduce((most, row) => Math.max(most, row[at]), -Infinity);
+  const average = (at) => rows.reduce((sum, row) => sum + row[at], 0) / rows.length;
+  return Float32Array.from(rows[0], (_, at) => (how === "max" ? best(at) : average(at)));
+}
+
+function passageScores(held, weights, way, kind) {
+  return Float32Array.from(boundsOf(held), ([from, to]) =>
+    overTokens(weights.subarray(from, to), way, kind, held.question_length),
+  );
+}
+
+// One passage's score from its tokens' weights; NaN if no token counts.
+function overTokens(weights, way, kind, question) {
+  if (!weights.length) return NaN;
+  const counted = way.question ? weights : weights.subarray(question);
+  const total = (values) => values.reduce((sum, value) => sum + value, 0);
+  if (!counted.length) return NaN;
+  if (way.over_tokens === "max") return way.scale * Math.max(...counted);
+  if (way.over_tokens === "sum") return way.scale * total(counted);
+  if (way.over_tokens === "mean") return (way.scale * total(counted)) / counted.length;
+  const best = [...counted].sort((a, b) => b - a).slice(0, way.top);
+  return (way.scale * total(best)) / (kind === "logits" ? best.length : way.top); // a missing probability counts as 0
+}
+
+// [from, to] of each passage among all tokens.
+export function boundsOf(held) {
+  let to = 0;
+  return (held.bounds ??= [...held.lengths].map((length) => [to, (to += length)]));
+}
+
+// What one head of one layer gives all tokens (s) before one answer token, kept once computed.
+function attentionRow(held, { said, kind }, layer, head, answer) {
+  const source = held.answers[said];
+  const [, heads, answers, tokens] = source.logits.steps.shape;
+  const row = (layer * heads + head) * answers + answer;
+  const kept = (source.rows ??= new Map());
+  const key = `${kind} ${row}`;
+  if (!kept.has(key)) {
+    const values = ({ steps, low, step }, at) =>
+      Float32Array.from(steps.subarray(at * tokens, (at + 1) * tokens), (count) => low[at] + step[at] * count);
+    const logits = values(source.logits, row);
+    const lengths = kind === "value_norms" ? values(held.value_lengths, layer * heads + head) : null;
+    kept.set(key, kind === "logits" ? logits : probabilitiesOf(logits, lengths));
+  }
+  return kept.get(key);
+}
+
+function probabilitiesOf(logits, lengths) {
+  const high = logits.reduce((a, b) => Math.max(a, b));
+  const powers = logits.map((logit) => Math.exp(logit - high));
+  const total = powers.reduce((sum, power) => sum + power, 0);
+  return powers.map((power, at) => (power / total) * (lengths ? lengths[at] : 1));
+}
+
+// Whether the scores are shares of one whole, which are written as percentages.
+export function areShares({ request, way }) {
+  return request.kind === "probabilities" && way.over_tokens === "sum" && way.scale === 1;
+}
+
+// From 0 to 1, for a shade; the root keeps small probabilities apart.
+export function shadeOf(value, low, high, kind) {
+  if (!(high > low) || !Number.isFinite(value)) return 0;
   const part = Math.min(1, Math.max(0, (value - low) / (high - low)));
   return kind === "logits" ? part : Math.sqrt(part);
 }
 
-// With `digits` behind the point, or three figures; what is huge, or would round to nothing, by its power of ten.
-// `tiny`: whether a value near 0 says something (a probability; not a logit).
-function written(value, digits = null, tiny = true) {
-  if (value === null || !Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  const far = size >= 1e5 || (tiny && size > 0 && size < (digits === null ? 0.001 : 0.5 / 10 ** digits));
-  const near = digits === null ? String(Number(value.toPrecision(3))) : value.toFixed(digits);
-  return (far ? value.toExponential(1) : near).replaceAll("-", "−");
+// Places from the highest value to the lowest; what has none comes last, ties keep their order.
+export function byValue(values) {
+  const known = (at) => (Number.isFinite(values[at]) ? values[at] : -Infinity);
+  const order = (a, b) => (known(a) === known(b) ? a - b : known(b) - known(a));
+  return range(values.length).sort(order);
 }
 
-function scoreWritten(value, digits, choice, page) {
-  if (!isShare(choice, page)) return written(value, digits, choice.kind !== "logits");
-  return Number.isFinite(value) ? `${(100 * value).toFixed(value < 0.1 ? 1 : 0)}%` : "–";
-}
-
-// Digits behind the point that tell these values apart, the same for all of them.
-function digitsOf(values) {
-  const known = values.filter(Number.isFinite);
-  const span = Math.max(...known) - Math.min(...known);
-  return span > 0 ? Math.min(4, Math.max(0, 2 - Math.floor(Math.log10(span)))) : null;
-}
-
-// Where the map's colours begin and end: at 0, as the bars do, but for logits, which have no zero.
-function rangeOf(values, kind) {
-  const known = values.filter(Number.isFinite);
-  if (!known.length) return [0, 1];
-  return [kind === "logits" ? Math.min(...known) : Math.min(0, ...known), Math.max(...known)];
-}
-
-// Rank 1 for the highest; ties keep their order, and what has no score has rank 0. As `ranks` in attention_views.py.
-function ranksOf(scores) {
-  const ranks = new Array(scores.length).fill(0);
-  byScore(scores).forEach((place, rank) => { if (Number.isFinite(scores[place])) ranks[place] = rank + 1; });
+// Rank 1 for the highest, 0 for what has no value.
+export function ranksOf(values) {
+  const ranks = new Array(values.length).fill(0);
+  byValue(values).forEach((place, rank) => Number.isFinite(values[place]) && (ranks[place] = rank + 1));
   return ranks;
-}
-
-function byScore(scores) {
-  const value = (place) => (scores[place] !== null && Number.isFinite(scores[place]) ? scores[place] : -Infinity);
-  return [...scores.keys()].sort((one, other) => {
-    const [high, low] = [value(other), value(one)];
-    return high === low ? one - other : high - low;
-  });
-}
-
-function cividis(part) {
-  const place = Math.min(1, Math.max(0, part)) * (CIVIDIS.length - 1);
-  const from = Math.min(CIVIDIS.length - 2, Math.floor(place));
-  const channel = (hex, at) => parseInt(hex.slice(at, at + 2), 16);
-  return [0, 2, 4].map((at) => {
-    const [low, high] = [channel(CIVIDIS[from], at), channel(CIVIDIS[from + 1], at)];
-    return Math.round(low + (high - low) * (place - from));
-  });
-}
-
-// Black or white, whichever reads better on a colour (WCAG's relative luminance).
-function inkOn([red, green, blue]) {
-  const linear = [red, green, blue].map((value) => {
-    const part = value / 255;
-    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179 ? "#000" : "#fff";
 }

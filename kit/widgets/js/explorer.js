@@ -1,5 +1,5 @@
 // The frame of every explorer: title, tools, controls, what is said, panels. An explorer's own module gives `build`,
-// which makes its panels once and returns what draws a state in them.
+// which makes its panels once and returns what draws a state in them, at once or as a promise.
 
 import { controlsFor } from "./controls.js";
 import { button, download, fromBase64, make, unpacked } from "./dom.js";
@@ -21,12 +21,12 @@ function render(build, model, el) {
   const closing = [() => store.close(), keepKeys(frame.root, store)];
   const app = appOf(store, model, frame, closing);
   let draw = null;
-  const drawn = () => {
+  const drawn = async () => {
     if (!draw) return;
     try {
       frame.controls.show(store.state);
-      draw(store.state);
       frame.tell(store);
+      await draw(store.state);
       frame.fail("");
     } catch (error) {
       frame.fail(`This cannot be drawn: ${error.message}`);
@@ -113,6 +113,7 @@ function asker(model, store, frame) {
     const key = JSON.stringify([name, request]);
     if (!kept.has(key)) {
       const held = model.answers?.[key];
+      if (model.file && !held) return Promise.reject(new Error("this page does not hold that; the notebook does"));
       const answer = held ? unpacked(fromBase64(held)) : askPython(name, request);
       busy(frame, answer);
       answer.catch(() => kept.delete(key));

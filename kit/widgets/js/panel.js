@@ -5,13 +5,14 @@ import { csv, download, make } from "./dom.js";
 import { table } from "./table.js";
 
 // show({ title, figure, label, table }) for a chart; show({ title, table }) for a table. A panel made with an element
-// of the explorer's own shows its title and keeps the table for saving; `svg()` then gives its picture.
+// of the explorer's own shows its title and keeps the table for saving; its picture is `svg()`, or its HTML in an SVG.
 export function panel(app, name, { wide = false, element = null, svg = null, onClick = null, kind = "chart" } = {}) {
   const own = element !== null;
   const picture = own || kind === "table" ? null : chart(app.model, { onClick });
   const numbers = table();
   const title = make("h4", {});
-  const save = saveMenu(name, { picture, svg, rows: () => content?.table });
+  const drawn = own ? (svg ?? (() => pictureOf(app, title.textContent, element))) : null;
+  const save = saveMenu(name, { picture, svg: drawn, rows: () => content?.table });
   const switcher = make("button", { type: "button", class: "kit-quiet", "aria-pressed": "false" }, "table");
   const body = make("div", { class: "kit-panel-body" }, own ? element : (picture ?? numbers).element);
   const head = make("div", { class: "kit-panel-head" }, title, picture ? switcher : null, save);
@@ -64,6 +65,20 @@ function saveMenu(name, { picture, svg, rows }) {
   menu.append(items);
   menu.addEventListener("focusout", (event) => !menu.contains(event.relatedTarget) && (menu.open = false));
   return menu;
+}
+
+const LIGHT = "--jp-content-font-color1:#1b1f24;--jp-content-font-color2:#57606a;--jp-layout-color0:#fff;background:#fff";
+
+// An element as an SVG that holds it as HTML with the explorer's style, on white, in full length.
+function pictureOf(app, title, element) {
+  element.querySelectorAll("input").forEach((one) => one.setAttribute("value", one.value)); // what a copy shows
+  const css = app.model.get("_css") ?? document.querySelector("style").textContent;
+  const [width, height] = [element.clientWidth + 24, element.scrollHeight + 56];
+  const page = make("div", { class: "kit-explorer kit-picture", style: LIGHT }, make("style", {}, css), make("h4", {}, title));
+  page.append(element.cloneNode(true));
+  const inner = new XMLSerializer().serializeToString(page);
+  const open = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">`;
+  return `${open}<foreignObject width="100%" height="100%">${inner}</foreignObject></svg>`;
 }
 
 // A data address as a file; without fetch, which an exported page's policy forbids.
