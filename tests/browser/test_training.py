@@ -1,4 +1,4 @@
-"""A training in the page alone (its scrubber), and real ones: live in JupyterLab, interrupted, reopened; under Voila."""
+"""A training in the page alone (its scrubber), and real ones: in JupyterLab (interrupted, reopened) and under Voila."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_training_is_live_interrupted_saved_and_opened_again(lab, run_notebook
     assert len(json.dumps({kind: view.data[kind] for kind in kept})) < 60_000
     page.evaluate("() => globalThis.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     fresh = open_page(chromium, lab, page.path, dark=True, size=(1366, 1500), kernel=False)
-    fresh.wait_for_selector(".jp-OutputArea .js-plotly-plot .main-svg")
+    fresh.wait_for_selector(".jp-OutputArea :is(.js-plotly-plot .main-svg, img.plot-img)")  # plotly's own PNG
     fresh.get_by_text("interrupted: True").wait_for()
     pictures(fresh, "training-opened-again")
     fresh.context.close()
@@ -100,21 +100,21 @@ def trained() -> TrainingView:
 def test_a_gold_passage_climbs_as_the_step_is_moved(trained, open_file):
     page = open_file(trained, "#moment=10")
     page.get_by_text("Scores after step 10 (★ gold): student").wait_for()
-    labels = page.locator("[data-panel=scores] .ytick")
+    labels = page.locator("[data-panel=scores] .ytick text")
     labels.first.wait_for()
-    assert [text[:3] for text in labels.all_inner_texts()] == ["1 T", "2 ★", "3 T"]
+    assert [text[:3] for text in labels.all_text_contents()] == ["1 T", "2 ★", "3 T"]
     slider = page.get_by_label(SLIDER)
     assert slider.get_attribute("aria-valuetext") == "after step 10"
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.get_by_text("a gold passage is on top in 50%").wait_for()
-    page.locator("[data-panel=scores] .ytick", has_text="3 ★").wait_for()
+    page.locator("[data-panel=scores] .ytick text", has_text="3 ★").wait_for()
     page.wait_for_function("() => location.hash === '#moment=0'")
     page.get_by_role("button", name="play the training").click()
     page.get_by_text("a gold passage is on top in 100%").wait_for()
     page.wait_for_function("() => location.hash === ''")  # the last step is where it begins
     page.get_by_label("question", exact=True).get_by_label("q2: Who?").check()
-    page.locator("[data-panel=scores] .ytick", has_text="1 ★ Title <d>").wait_for()
+    page.locator("[data-panel=scores] .ytick text", has_text="1 ★ Title <d>").wait_for()
 
 
 @pytest.mark.parametrize(("size", "dark"), [((390, 800), False), ((1366, 768), True)])
