@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import re
 import secrets
@@ -16,7 +17,7 @@ import shutil
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from platform import node
@@ -127,6 +128,42 @@ def locked(folder: str | Path) -> Iterator[None]:
         except OSError:
             raise KitError(str(folder), "a folder that no other process works in", "one in use now") from None
         yield
+
+
+def refuse_overwriting(outputs: Iterable[str | Path | None], inputs: Iterable[str | Path | None]) -> None:
+    """Raises `KitError` if a file to be written is one that is read, is in a folder that is, or is written twice."""
+    read = [Path(path).resolve() for path in inputs if path is not None and Path(path).exists()]
+    written: set[Path] = set()
+    for path in (Path(path) for path in outputs if path is not None):
+        place = path.resolve()
+        if path.exists() and any(path.samefile(one) or one in place.parents for one in read):
+            raise KitError(str(path), "another file than those that are read", "one of them")
+        if place in written:
+            raise KitError(str(path), "a file for each output", "one file twice")
+        written.add(place)
+
+
+def refuse_strangers(folder: str | Path, marks: Iterable[str], what: str) -> Path:
+    """The folder. Raises `KitError` unless it is new, empty, or holds an earlier `what` (one of the files `marks`)."""
+    folder = restored(folder)
+    if folder.exists() and not folder.is_dir():
+        raise KitError(str(folder), f"a folder for {what}", "a file")
+    if folder.is_dir() and contents(folder) and not any((folder / mark).exists() for mark in marks):
+        raise KitError(str(folder), f"a new folder, or one with an earlier {what}", "a folder with other files")
+    return folder
+
+
+def without_nan(value: Any) -> Any:
+    """The value with None in place of numbers that JSON does not have.
+
+    >>> without_nan({"em": [0.5, float("nan")]})
+    {'em': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: str | Path, kind: type = object) -> Any:

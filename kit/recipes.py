@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Unpack
+from inspect import signature
+from typing import Any, Unpack
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -18,6 +19,7 @@ from torch import Tensor
 from kit.arguments import named, one_of
 from kit.encoder import DualEncoder, family_named
 from kit.losses import LOSSES, emdr2
+from kit.optimisation import full_scale
 from kit.teachers import TEACHERS, Teacher
 from kit.train import (
     DISTILLATION,
@@ -30,7 +32,6 @@ from kit.train import (
     train_in_batch,
     train_topic_balanced,
 )
-from kit.train.optimisation import full_scale
 from kit.types import KitError, Passage, Question, ScoreTable
 
 Config = Distillation | InBatch | TopicBalanced
@@ -97,11 +98,48 @@ class Recipe:
         100
         """
         one_of("scale", scale, SCALES)
-        chosen = self.toy if scale == "toy" else self.full
-        how = chosen.optimisation
-        if steps is not None:
-            how = replace(how, steps=steps, warmup_steps=how.warmup_steps * steps // how.steps)
-        return replace(chosen, optimisation=how if seed is None else replace(how, seed=seed))
+        chosen: Config = getattr(self, scale)
+        changes = {name: value for name, value in (("steps", steps), ("seed", seed)) if value is not None}
+        return replace(chosen, optimisation=chosen.optimisation.changed(**changes))
+
+    def changed(
+        self,
+        scale: str,
+        *,
+        loss: str | None = None,
+        loss_options: Mapping[str, float] | None = None,
+        questions: int | None = None,
+        passages: int | None = None,
+        optimisation: Mapping[str, Any] | None = None,
+    ) -> Recipe:
+        """The recipe with other settings at a scale; another loss leaves the options of the recipe's behind.
+
+        >>> RECIPES["fid-kd"].changed("toy", loss="margin_mse", optimisation={"steps": 8}).toy.loss_options
+        {}
+        """
+        config, where = self.config(scale), f"recipe {self.name!r}"
+        changes: dict[str, Any] = {"optimisation": config.optimisation.changed(**(optimisation or {}))}
+        if questions is not None:
+            changes["questions"] = questions
+        if passages is not None:
+            if self.batches != "listwise":
+                wanted = f"none: batches of {self.name} are made of {self.batches} passages"
+                raise KitError(f"{where}, passages", wanted, passages)
+            changes["passages"] = passages
+        if loss is None and not loss_options:
+            return replace(self, **{scale: replace(config, **changes)})
+        if self.batches not in ("listwise", "pairs"):
+            name, value = next(iter({**({"loss": loss} if loss else {}), **(loss_options or {})}.items()))
+            raise KitError(f"{where}, {name}", f"none: {self.name} has its own loss", repr(value))
+        kept = {} if loss not in (None, self.loss) else config.loss_options
+        loss = one_of(f"{where}, loss", loss or self.loss, RECIPE_LOSSES)
+        for name, value in (loss_options or {}).items():
+            if name not in signature(RECIPE_LOSSES[loss]).parameters:
+                raise KitError(f"{where}, {name}", "a loss with a temperature (kl, reverse_kl, js, ...)", repr(loss))
+            if value <= 0:
+                raise KitError(f"{where}, {name}", "a number above 0", value)
+        changes["loss_options"] = {**kept, **(loss_options or {})}
+        return replace(self, loss=loss, **{scale: replace(config, **changes)})
 
 
 _TOY_LISTS = DISTILLATION["toy"]  # [K] the toy's, measured with fid-kd: its temperatures are for that teacher

@@ -139,7 +139,7 @@ def test_every_command_has_help_with_an_example_of_itself():
 def test_help_and_mistakes_load_nothing_heavy():
     code = (
         "import sys\nfrom kit.cli import main\ntry:\n    main(['reader', 'train', '--help'])\nexcept SystemExit: pass\n"
-        "print([name for name in ('torch', 'transformers', 'numpy', 'pandas', 'faiss') if name in sys.modules])"
+        "print([name for name in ('torch', 'transformers', 'pandas', 'faiss') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
@@ -314,7 +314,12 @@ def test_rounds(place, walk):
 def test_data_toy(place):
     assert kit("kit data toy small --made 3 --seed 1").code == 0
     assert len(load_questions("small/train.jsonl")) > 100 and (place / "small" / "passages.tsv").exists()
-    assert kit("kit data toy notes").code == 2
+    again = "kit data toy small --made 3 --seed 2"
+    assert kit(again).code == 0 and kit("kit data toy notes --made 3").code == 2
+    (place / "small" / "passages.tsv").write_text("id\ttext\ttitle\n1\tmy own work\t\n")
+    ended = kit(again)
+    assert ended.code == 2 and "small/passages.tsv: wanted a name that is free for toy data" in ended.err
+    assert "my own work" in (place / "small" / "passages.tsv").read_text()
 
 
 def test_data_prepare(place):
@@ -407,7 +412,7 @@ def test_lab(place, monkeypatch):
         def wait(self):
             return 3
 
-    monkeypatch.setattr("kit.cli.start.subprocess.Popen", Server)
+    monkeypatch.setattr("kit.course.lab.subprocess.Popen", Server)
     ended = kit(example("lab"))
     assert ended.code == 3 and started[0][1:] == ["-m", "jupyterlab", "kit-course", "--no-browser", "--port", "8899"]
     assert "kit-course: new: " in ended.err and (place / "kit-course" / "checks" / "compare.py").exists()
@@ -416,7 +421,7 @@ def test_lab(place, monkeypatch):
     assert ended.code == 3 and started[1][3:] == ["kit-course", "--allow-root"]
     assert "kit-course: kept: 00_start_here.ipynb" in ended.err
     assert (place / "kit-course" / "00_start_here.ipynb").read_text() == "my own work"
-    monkeypatch.setattr("kit.cli.start.find_spec", lambda name: None)
+    monkeypatch.setattr("kit.course.lab.find_spec", lambda name: None)
     assert "kit lab: wanted JupyterLab (pip install jupyterlab)" in kit("kit lab").err
 
 
@@ -451,7 +456,7 @@ MISTAKES = {
     f"{TEACH} --recipe kd": "--recipe: wanted one of fid-kd, rdr, margin-mse",
     f"{TEACH} --scale published": "--scale: wanted one of toy, full",
     f"{TEACH} --recipe dpr --teacher toy/reader": "--teacher: wanted none: dpr learns from answers",
-    f"{TEACH} --recipe dpr --loss kl": "--loss, --temperature: wanted neither: dpr has its own loss",
+    f"{TEACH} --recipe dpr --loss kl": "--loss: wanted none: dpr has its own loss",
     f"{TEACH} --recipe tas-b": "--teacher: wanted a checkpoint: tas-b scores",
     f"{TEACH} --recipe margin-mse --n-context 4": "--n-context: wanted none: batches of margin-mse",
     TEACH.replace("scored", "nothing"): "toy/train.nothing.jsonl: wanted a file that can be read",
@@ -469,7 +474,7 @@ MISTAKES = {
     f"{ROUNDS} --loss no": "--loss: wanted one of kl,",
     "kit data prepare quiz.csv --out new.tsv": "quiz.csv: wanted a file that ends in .txt",
     "kit data prepare notes --out new.txt": "new.txt: wanted a name that ends in",
-    "kit data prepare notes --questions toy/test.jsonl --out toy/new.tsv": "--questions: wanted files that can be",
+    "kit data prepare notes --questions toy/test.jsonl --out toy/new.tsv": "toy/test.jsonl: wanted another file",
     "kit bench --size huge": "--size: wanted one of tiny, small, base, large",
     "kit reader train": "Missing argument",
     "kit read": "No such command 'read'",

@@ -7,11 +7,13 @@ Source of the addresses: DPR's download_data.py and FiD's get-data.sh; of the co
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from kit.checkpoints.fetching import download_file
+from kit.data import load_questions, save_questions
+from kit.types import KitError
 
 HOST = "https://dl.fbaipublicfiles.com/dpr"
 
@@ -62,3 +64,23 @@ def download_file_of(file: DataFile, directory: str | Path, *, say: Callable[[st
         with open(path, "rb") as opened:
             say(f"{path}: sha256 {hashlib.file_digest(opened, 'sha256').hexdigest()}")
     return path
+
+
+def fetch_dataset(name: str, out: str | Path, *, say: Callable[[str], None] = print) -> Iterator[Path]:
+    """The files of a data set, one after the other as they are fetched: passages as they come, questions as `.jsonl`.
+
+    Raises `KitError` for a file with another number of questions than was published.
+    """
+    for file in DATASETS[name].files:
+        target = Path(out) / f"{file.name.partition('.')[0]}.jsonl"
+        if ".qa." not in file.name:
+            yield download_file_of(file, out, say=say)
+            continue
+        if not target.exists():
+            table = download_file_of(file, out, say=say)
+            questions = load_questions(table)
+            if len(questions) != file.records:
+                raise KitError(file.address, f"{file.records:,} questions", f"{len(questions):,} (kept in {table})")
+            save_questions(target, questions)
+            table.unlink()
+        yield target

@@ -159,3 +159,35 @@ def _say_aside(line: str) -> None:
 
 def _silent(line: str) -> None:
     """Nothing: the hub's client shows its own progress."""
+
+
+def names_of_pair(name_or_dir: str | Path) -> tuple[str, str] | None:
+    """The question tower's and the passage tower's name, when one of the two follows the rule of DPR's and RDR's names.
+
+    >>> names_of_pair("soheeyang/rdr-ctx_encoder-single-nq-base")
+    ('soheeyang/rdr-question_encoder-single-nq-base', 'soheeyang/rdr-ctx_encoder-single-nq-base')
+    >>> names_of_pair("bert-base-uncased") is None
+    True
+    """
+    name = str(name_or_dir)
+    name = RELEASES[name].address if name in RELEASES and not RELEASES[name].is_archive else name
+    before, slash, last = name.rpartition("/")
+    if "question_encoder" not in last and "ctx_encoder" not in last:
+        return None
+    question = last.replace("ctx_encoder", "question_encoder")
+    return before + slash + question, before + slash + question.replace("question_encoder", "ctx_encoder")
+
+
+def fetch_checkpoint(name: str, out: str | Path | None = None, *, say: Callable[[str], None] = print) -> list[Path]:
+    """The folders of a released checkpoint, or of one on the hub, fetched if needed: two for a DPR or RDR pair.
+
+    They are in `out` or, without it, where everything that loads a checkpoint by its name finds them.
+    """
+    if (pair := names_of_pair(name)) is not None:
+        places = [None if out is None else Path(out) / tower.rpartition("/")[2] for tower in pair]
+        return [fetch_from_hub(tower, place, say=say) for tower, place in zip(pair, places, strict=True)]
+    if out is None:
+        return [resolve(name)]
+    if name in RELEASES:
+        return [download(name, out, say=say)]
+    return [fetch_from_hub(name, Path(out) / name.rpartition("/")[2], say=say)]

@@ -12,7 +12,8 @@ from typing import NoReturn
 
 import typer
 
-from kit.cli import course, data, reader, rounds, searching, start
+from kit.cli import data, reader, retriever, start
+from kit.cli.options import command
 from kit.cli.running import run
 
 app = typer.Typer(
@@ -24,15 +25,13 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command()(start.quickstart)
-app.command()(start.lab)
-app.command()(start.doctor)
+for one in (start.quickstart, start.lab, start.doctor):
+    command(app)(one)
 app.add_typer(data.app, name="data")
 app.add_typer(reader.app, name="reader")
-app.add_typer(searching.app, name="retriever")
-app.command()(rounds.rounds)
-app.command()(start.bench)
-app.command()(course.course)
+app.add_typer(retriever.app, name="retriever")
+for one in (start.rounds, start.bench, start.course):
+    command(app)(one)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

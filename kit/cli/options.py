@@ -1,18 +1,24 @@
-"""What commands share: options with one meaning everywhere, checks at the border, and plain tables.
+"""What commands share: options with one meaning everywhere, options made of a dataclass, checks of files, tables.
 
 Imports nothing heavy.
 """
 
 from __future__ import annotations
 
-import os
+import inspect
+import re
 import sys
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
+
+from kit.files import refuse_overwriting
+from kit.types import KitError
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:<n>; auto: the GPU where there is one")]
 Dtype = Annotated[
@@ -21,15 +27,7 @@ Dtype = Annotated[
 Tokenizer = Annotated[str | None, typer.Option("--tokenizer", help="folder or name, for checkpoints without one")]
 Seed = Annotated[int, typer.Option("--seed", help="of the random numbers")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="how many go through the model together")]
-Steps = Annotated[
-    int | None, typer.Option("--steps", min=1, help="steps of the optimiser; the warm-up is scaled along")
-]
-LearningRate = Annotated[float | None, typer.Option("--learning-rate", min=0.0, help="of the optimiser")]
-Accumulate = Annotated[int | None, typer.Option("--accumulate", min=1, help="batches whose gradients make a step")]
-Precision = Annotated[str | None, typer.Option("--precision", help="no or bf16 (mixed precision)")]
-SaveEvery = Annotated[
-    int | None, typer.Option("--save-every", min=1, help="steps between checkpoints [default: the scale's, or 50]")
-]
+Questions = Annotated[int | None, typer.Option("--batch", min=1, help="questions of a batch")]
 Work = Annotated[
     Path | None,
     typer.Option("--work", help="folder for checkpoints of the run, to go on after a stop [default: OUT.training]"),
@@ -37,7 +35,9 @@ Work = Annotated[
 Aggregation = Annotated[
     str, typer.Option("--aggregation", help="how attention becomes a score: fid_kd, max_tokens, adist, ...")
 ]
+Regex = Annotated[bool, typer.Option("--regex", help="answers are regular expressions (CuratedTREC)")]
 JsonOut = Annotated[bool, typer.Option("--json", help="one JSON object alone on stdout, all else on stderr")]
+WRITTEN = ("out", "run", "predictions", "scores", "work", "folder")  # the parameters that name what is written
 
 
 def group(text: str) -> typer.Typer:
@@ -45,82 +45,127 @@ def group(text: str) -> typer.Typer:
     return typer.Typer(help=text, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
 
 
+def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: a command of `app` that writes over nothing that it reads.
+
+    Its parameters in `WRITTEN` are outputs; what else names a file or folder that is there is an input. A training
+    (it has `work`) also writes its history and its checkpoints.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def checked(**given: Any) -> None:
+            outputs = [given[name] for name in WRITTEN if given.get(name) is not None]
+            if "work" in given:
+                outputs.append(history_file(given["out"]))
+            inputs: list[Any] = []
+            for name, value in given.items():
+                if name not in WRITTEN:
+                    inputs += [one for one in (value if isinstance(value, list) else [value]) if is_path(one)]
+            refuse_overwriting(outputs, inputs)
+            function(**given)
+
+        return app.command()(checked)
+
+    return register
+
+
+def is_path(value: object) -> bool:
+    """Whether a value names a file or folder that is there."""
+    try:
+        return isinstance(value, str | Path) and Path(value).exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def history_file(out: Path) -> Path:
+    """Where the history of a training is written that writes its model to `out`."""
+    return out.with_name(f"{out.name}.json")
+
+
+def options_of(settings: type, parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the command gets an option for each field of a dataclass, with the comment beside it as help.
+
+    What is given of them is passed as one mapping, the argument `parameter`.
+    """
+    helps = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(settings), flags=re.MULTILINE))
+    kinds = get_type_hints(settings)
+    names = [field.name for field in fields(settings)]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def gathered(**given: Any) -> None:
+            changes = {name: value for name in names if (value := given.pop(name)) is not None}
+            function(**given, **{parameter: changes})
+
+        signature = inspect.signature(function, eval_str=True)
+        own = [one for one in signature.parameters.values() if one.name != parameter]
+        new = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[kinds[name] | None, typer.Option(help=helps[name])],
+            )
+            for name in names
+        ]
+        gathered.__signature__ = signature.replace(parameters=[*own, *new])  # type: ignore[attr-defined]
+        return gathered
+
+    return decorate
+
+
+@contextmanager
+def as_options(**names: str) -> Iterator[None]:
+    """An error about an argument of the library becomes one about an option: "recipe 'rdr', n_context" is --n-context.
+
+    `names` {argument: option} are those that are called otherwise.
+    """
+    try:
+        yield
+    except KitError as error:
+        argument = error.where.rpartition(", ")[2]
+        if not argument.isidentifier():
+            raise
+        option = names.get(argument, f"--{argument.replace('_', '-')}")
+        raise KitError(option, error.wanted, error.given) from None
+
+
 def named(option: str, given: str, names: Collection[str]) -> str:
     """What was given, which is one of the names; `KitError` else."""
-    from kit.types import KitError
-
     if given not in names:
         raise KitError(option, f"one of {', '.join(names)}", repr(given))
     return given
 
 
+def changes_of(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def with_checkpoints(optimisation: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes of a scale's optimisation, and checkpoints for trainings of minutes too: every 50 steps."""
+    return {"save_every": optimisation.save_every or 50, **changes}
+
+
+def file_to_write(path: Path | None, endings: Sequence[str] = (".json", ".jsonl")) -> None:
+    """Raises `KitError` if a file of this name cannot be written; before the work begins."""
+    from kit.data.records import file_format
+
+    if path is not None:
+        file_format(path, endings)
+        if path.is_dir():
+            raise KitError(str(path), "a file", "a folder")
+
+
 def own_device(device: str) -> str:
     """The device of this process, checked: under `accelerate launch`, `auto` is its own GPU."""
+    import os
+
     from kit.device import pick_device
 
     rank, chosen = os.environ.get("LOCAL_RANK"), pick_device(device)
     return f"cuda:{rank}" if device == "auto" and chosen.type == "cuda" and rank is not None else str(chosen)
-
-
-def file_to_write(path: Path | None, endings: Sequence[str] = (".json", ".jsonl")) -> Path | None:
-    """The path, whose name and place suit; looked at before the work begins."""
-    from kit.data.records import file_format
-    from kit.types import KitError
-
-    if path is None:
-        return None
-    file_format(path, endings)
-    if path.is_dir():
-        raise KitError(str(path), "a file", "a folder")
-    return path
-
-
-def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | str | None]) -> None:
-    """Raises `KitError` if a file to be written is one that is read, or is written twice."""
-    from kit.types import KitError
-
-    read = [Path(path) for path in inputs if path is not None and Path(path).exists()]
-    written: list[Path] = []
-    for path in (path for path in outputs if path is not None):
-        folders = [one.resolve() for one in read if one.is_dir()]
-        if path.exists() and (
-            any(path.samefile(one) for one in read) or any(path.resolve().is_relative_to(one) for one in folders)
-        ):
-            raise KitError(str(path), "another file than those that are read", "one of them")
-        if path.resolve() in written:
-            raise KitError(str(path), "a file for each output", "one file twice")
-        written.append(path.resolve())
-
-
-def folder_to_write(path: Path, marks: Collection[str], what: str) -> Path:
-    """The folder, which is new, empty, or holds an earlier result (one of the files `marks`)."""
-    from kit.files import contents
-    from kit.types import KitError
-
-    if path.exists() and not path.is_dir():
-        raise KitError(str(path), f"a folder for {what}", "a file")
-    if path.is_dir() and contents(path) and not any((path / mark).exists() for mark in marks):
-        raise KitError(str(path), f"a new folder, or one with an earlier {what}", "a folder with other files")
-    return path
-
-
-def optimised(optimisation: Any, **changes: Any) -> Any:
-    """A scale's optimisation with what was given on the command line (None: as it is).
-
-    Checkpoints are always kept on the way, for trainings of minutes too: every 50 steps.
-    """
-    changes["save_every"] = changes.get("save_every") or optimisation.save_every or 50
-    given = {name: value for name, value in changes.items() if value is not None}
-    if "steps" in given:
-        given["warmup_steps"] = round(optimisation.warmup_steps * given["steps"] / optimisation.steps)
-    if given.get("precision") is not None:
-        named("--precision", given["precision"], ("no", "bf16"))
-    return replace(optimisation, **given)
-
-
-def changed(settings: Any, **changes: Any) -> Any:
-    """A frozen dataclass with what was given on the command line (None: as it is)."""
-    return replace(settings, **{name: value for name, value in changes.items() if value is not None})
 
 
 def say(line: str) -> None:

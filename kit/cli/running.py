@@ -9,10 +9,19 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from kit.cli.options import history_file
+from kit.files import write_json
+from kit.processes import is_chief
+from kit.types import KitError
+
+if TYPE_CHECKING:
+    from kit.train import TrainingHistory
 
 MISTAKE, INTERRUPTED, ENDED = 2, 130, 143
 
@@ -46,6 +55,34 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         return _complain(line, MISTAKE)
 
 
+def run_folder(out: Path, work: Path | None) -> Path:
+    """The folder of a training's checkpoints: OUT.training without --work."""
+    return out.with_name(f"{out.name}.training") if work is None else work
+
+
+def finish_training(history: TrainingHistory, out: Path, work: Path | None, save: Callable[[Path], None]) -> None:
+    """Save the trained model in `out` and its history in `out`.json; the run's checkpoints are taken away then.
+
+    A run that was interrupted keeps its checkpoints and ends the command.
+    """
+    from kit.train import clear_checkpoints
+
+    folder = run_folder(out, work)
+    if history.interrupted:
+        last = history.losses[-1]["step"] if history.losses else 0
+        kept = (folder / "training.json").exists()
+        how = f"the same command goes on from the last checkpoint in {folder}" if kept else "no checkpoint yet"
+        raise Interrupted(f"at step {last:.0f}; {how}")
+    if not is_chief():
+        return
+    save(out)
+    write_json(history_file(out), {"losses": history.losses, "evaluations": history.evaluations}, indent=None)
+    clear_checkpoints(folder)
+    typer.echo(f"{out} (loss {history.losses[-1]['loss']:.4f}; history in {out.name}.json)")
+    for row in history.evaluations[-1:]:
+        typer.echo("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+
 def _prepare() -> None:
     """Progress that suits a log, a warning in one line, and a SIGTERM that lets files be cleaned up."""
     warnings.showwarning = lambda message, *_: print(_one_line(f"kit: warning: {message}"), file=sys.stderr)
@@ -65,8 +102,6 @@ def _show_warning(message: Any, category: type, *place: Any, **more: Any) -> Non
 
 def _mistake(error: Exception) -> str | None:
     """The line for an error that is the user's to mend; None for one of the kit."""
-    from kit.types import KitError
-
     if type(error).__name__ == "NoArgsIsHelpError":
         return error.format_message()  # type: ignore[attr-defined]
     if isinstance(error, ModuleNotFoundError):

@@ -1,21 +1,31 @@
-"""`kit quickstart`, `kit lab`, `kit doctor`, `kit bench`: a first look, the notebooks, and what this machine can do."""
+"""`kit quickstart`, `rounds`, `lab`, `course`, `doctor`, `bench`: whole runs, the notebooks, and this machine."""
 
 from __future__ import annotations
 
 import json
-import math
-import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from importlib.util import find_spec
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kit.cli.options import Device, JsonOut, Seed, named, own_device, say, show_table
+from kit.cli.options import (
+    Aggregation,
+    Device,
+    JsonOut,
+    Seed,
+    changes_of,
+    named,
+    own_device,
+    say,
+    show_table,
+    with_checkpoints,
+)
+from kit.files import refuse_strangers, without_nan
+from kit.types import KitError
 
 
 def quickstart(
@@ -48,6 +58,72 @@ def quickstart(
         typer.echo(f"\nreport: {page}")
 
 
+def rounds(
+    folder: Annotated[Path, typer.Argument(help="everything is written here; a stopped loop goes on")],
+    train: Annotated[Path, typer.Option(help="training questions with answers, .json or .jsonl")],
+    test: Annotated[Path, typer.Option(help="questions to measure on, .json or .jsonl")],
+    passages: Annotated[Path, typer.Option(help="the corpus, .tsv or .jsonl")],
+    reader: Annotated[str, typer.Option(help="T5 that each round's reader begins from")] = "toy-t5",
+    retriever: Annotated[str, typer.Option(help="BERT or retriever that the student begins from")] = "toy-bert",
+    rounds: Annotated[int, typer.Option(min=1, help="how often to go round")] = 2,
+    k: Annotated[int | None, typer.Option(min=2, help="passages retrieved for a question")] = None,
+    n_context: Annotated[int | None, typer.Option(min=1, help="passages read where exact match is measured")] = None,
+    scored: Annotated[int | None, typer.Option(min=2, help="passages scored for a question")] = None,
+    loss: Annotated[str, typer.Option(help="kl, mse, margin_mse, ...")] = "kl",
+    aggregation: Aggregation = "fid_kd",
+    scale: Annotated[str, typer.Option(help="toy or full: how reader and student are trained")] = "toy",
+    reader_steps: Annotated[int | None, typer.Option(min=1, help="steps of the reader's training")] = None,
+    student_steps: Annotated[int | None, typer.Option(min=1, help="steps of the student's training")] = None,
+    device: Device = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Go round: read, score, distil, search.
+
+    Round 0 is BM25; each round trains a reader anew, and goes on with the student.
+
+    \b
+    Example:
+      kit rounds toy/rounds --train toy/train.jsonl --test toy/test.jsonl --passages toy/passages.tsv --rounds 1
+    """
+    from kit.data import load_passages, load_questions
+
+    refuse_strangers(folder, ("plan.json",), "loop of rounds")
+    splits = {"--train": load_questions(train), "--test": load_questions(test)}
+    for option, questions in splits.items():
+        if not questions or not all(question.answers for question in questions):
+            raise KitError(option, "questions, each with an answer", "none" if not questions else "some without")
+    corpus = load_passages(passages)
+    from kit.attention import AGGREGATIONS
+    from kit.encoder import DualEncoder
+    from kit.losses import LOSSES
+    from kit.reader import FiDReader
+    from kit.retrieve import BM25
+    from kit.rounds import RoundsPlan, run_rounds
+    from kit.train import DISTILLATION, READER_TRAINING
+
+    configs: Any = {"reader": READER_TRAINING[named("--scale", scale, DISTILLATION)]}
+    configs["student"] = DISTILLATION[scale].for_loss(named("--loss", loss, LOSSES))
+    for name, steps in (("reader", reader_steps), ("student", student_steps)):
+        how = configs[name].optimisation
+        changes = with_checkpoints(how, changes_of(steps=steps, seed=seed))
+        configs[name] = replace(configs[name], optimisation=how.changed(**changes))
+    named("--aggregation", aggregation, AGGREGATIONS)
+    plan = RoundsPlan(
+        rounds=rounds, loss=loss, aggregation=aggregation, seed=seed, **configs,
+        **changes_of(retrieved=k, read=n_context, scored=scored),
+    )  # fmt: skip
+    plan = replace(plan, ks=tuple(k for k in (1, 5, 20, 100) if k <= plan.retrieved))
+    place = own_device(device)
+    encoder = DualEncoder.from_pretrained(retriever, device=place)
+    results = run_rounds(
+        folder, splits["--train"], splits["--test"], corpus, BM25(corpus),
+        lambda: FiDReader.from_pretrained(reader, device=place, dtype="float32"), encoder, plan,
+        say=say, progress=sys.stderr.isatty(),
+    )  # fmt: skip
+    rows = [(one.number, one.retriever, *(f"{one.recall[k]:.3f}" for k in plan.ks), f"{one.em:.3f}") for one in results]
+    show_table(("round", "retriever", *(f"R@{k}" for k in plan.ks), "EM"), rows)
+
+
 def lab(
     browser: Annotated[bool, typer.Option(help="open a browser window")] = True,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="port of the server")] = None,
@@ -67,27 +143,40 @@ def lab(
       kit lab --no-browser --port 8899
       kit lab -- --allow-root
     """
-    from kit.course import copy_notebooks
-    from kit.types import KitError
+    from kit.course import open_lab
 
-    if find_spec("jupyterlab") is None:
-        raise KitError("kit lab", "JupyterLab (pip install jupyterlab)", "a Python without it")
-    outcome = copy_notebooks(folder)
-    for word in ("new", "renewed", "kept"):
-        names = [name for name, result in outcome.items() if result == word]
-        if names:
-            say(f"{folder}: {word}: {', '.join(names) if word != 'new' else f'{len(names)} files'}")
-    command = [sys.executable, "-m", "jupyterlab", str(folder)]
-    command += [] if browser else ["--no-browser"]
-    command += [] if port is None else ["--port", str(port)]
-    command += more or []
-    process = subprocess.Popen(command)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which asks before it ends
-    try:
-        code = process.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    raise typer.Exit(code)
+    options = [] if browser else ["--no-browser"]
+    options += [] if port is None else ["--port", str(port)]
+    raise typer.Exit(open_lab(folder, [*options, *(more or [])], say=say))
+
+
+def course(
+    out: Annotated[Path, typer.Option(help="folder for the pages")] = Path("site"),
+    notebooks: Annotated[
+        Path | None, typer.Option("--folder", help="folder of notebooks [default: those of the kit]")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="notebooks whose names begin so (07); several times for several")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="notebooks run at a time; with more than one, one thread each")] = 1,
+    timeout: Annotated[int, typer.Option(min=1, help="seconds that one cell may take")] = 1200,
+) -> None:
+    """Render the course as HTML pages.
+
+    Runs every notebook and writes a page of each, with figures, exported explorers and an index; they fetch nothing.
+    Takes as long as the notebooks do, about a minute each.
+
+    \b
+    Example:
+      kit course --out site --only 00 --only 12
+    """
+    from kit.course.hosting import HOSTING, load_hosting
+    from kit.course.site import find_notebooks, make_course
+    from kit.shipped import NOTEBOOKS
+
+    place = notebooks or NOTEBOOKS
+    paths, hosting = find_notebooks(place, only or ()), load_hosting(place / HOSTING)
+    typer.echo(str(make_course(out, paths, hosting, jobs=jobs, timeout=timeout, say=say)))
 
 
 def doctor(as_json: JsonOut = False) -> None:
@@ -99,20 +188,18 @@ def doctor(as_json: JsonOut = False) -> None:
     Example:
       kit doctor
     """
-    from dataclasses import asdict
-
     from kit.doctor import checks
 
-    found = checks()
+    results = checks()
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in found]))
+        typer.echo(json.dumps([asdict(check) for check in results]))
     else:
-        rows = [("ok" if check.ok else "WRONG", check.name, check.found) for check in found]
+        rows = [("ok" if check.ok else "WRONG", check.name, check.found) for check in results]
         show_table(("", "check", "found"), rows)
-        for check in found:
+        for check in results:
             if check.advice:
                 typer.echo(f"\n{check.name}: {check.advice}")
-    raise typer.Exit(0 if all(check.ok for check in found) else 1)
+    raise typer.Exit(0 if all(check.ok for check in results) else 1)
 
 
 def bench(
@@ -137,20 +224,19 @@ def bench(
 
     named("--size", size, SIZES)
     with redirect_stdout(sys.stderr):
-        found = run_bench(size, n_context=passages, corpus=corpus, device=own_device(device), seed=seed, say=say)
+        result = run_bench(size, n_context=passages, corpus=corpus, device=own_device(device), seed=seed, say=say)
     if as_json:
-        typer.echo(json.dumps(without_nan(found.to_json())))
+        typer.echo(json.dumps(without_nan(result.to_json())))
         return
-    typer.echo(f"{found.machine}\n")
-    show_table(
-        ("measured", "value", "unit", "note"), [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in found.measures]
-    )
+    typer.echo(f"{result.machine}\n")
+    columns = ("measured", "value", "unit", "note")
+    show_table(columns, [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in result.measures])
     typer.echo("\nagainst the plain way, in this run (above 1: the kit's way is faster)")
-    show_table(("ratio", "times", "of what"), [(r.name, f"{r.value:.2f}", r.note) for r in found.ratios])
+    show_table(("ratio", "times", "of what"), [(r.name, f"{r.value:.2f}", r.note) for r in result.ratios])
     typer.echo("\nof the matmul peak, in this run")
-    show_table(("share", "of peak", "for what"), [(one.name, f"{one.value:.0%}", one.note) for one in found.shares])
+    show_table(("share", "of peak", "for what"), [(one.name, f"{one.value:.0%}", one.note) for one in result.shares])
     typer.echo(f"\nextrapolated to {corpus:,} passages (a plan, not a measurement)")
-    show_table(("plan", "value", "unit", "how"), [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in found.plan])
+    show_table(("plan", "value", "unit", "how"), [(m.name, f"{m.value:,.4g}", m.unit, m.note) for m in result.plan])
 
 
 def flat(figures: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
@@ -172,16 +258,3 @@ def flat(figures: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
                 rest = {key: part for key, part in item.items() if key != "number"}
                 rows += flat(rest, f"{before}{name} {item['number']} ")
     return rows
-
-
-def without_nan(value: Any) -> Any:
-    """The value with None in place of numbers that JSON does not have.
-
-    >>> without_nan({"em": [0.5, float("nan")]})
-    {'em': [0.5, None]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

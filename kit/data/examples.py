@@ -20,6 +20,7 @@ from kit.arguments import instance_of
 from kit.data.corpus import Corpus
 from kit.data.records import Complain, read_records, warn, writing_records
 from kit.data.spreadsheets import ENDINGS, read_question_table
+from kit.metrics import exact_match
 from kit.types import KitError, Passage, Question, ScoreTable, is_blank
 
 
@@ -115,6 +116,16 @@ def save_questions(path: str | Path, questions: Sequence[Question]) -> None:
     with example_writer(path) as write:
         for question in questions:
             write(question)
+
+
+def save_predictions(
+    path: str | Path, questions: Sequence[Question], answers: Mapping[str, str], *, regex: bool = False
+) -> None:
+    """Write a reader's answers {question id: answer}, with each question, its answers and whether they match."""
+    with writing_records(path) as write:
+        for one in questions:
+            record = {"id": one.id, "question": one.text, "prediction": answers[one.id], "answers": list(one.answers)}
+            write(record | ({"em": exact_match(answers[one.id], one.answers, regex)} if one.answers else {}))
 
 
 @contextmanager

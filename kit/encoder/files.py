@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from kit.checkpoints import RELEASES, load_tokenizer, resolve
+from kit.checkpoints.downloads import names_of_pair
 from kit.checkpoints.own import own_tokenizer, save_checkpoint
 from kit.checkpoints.towers import TOWER_PREFIX, fill_tower, tower_config
 from kit.checkpoints.weights import fill_strictly, read_config, weight_shapes
@@ -126,23 +127,6 @@ def fill(encoder: DualEncoder, source: Source) -> None:
     else:
         for tower, own in zip(encoder.towers, source.folders, strict=True):
             fill_tower(tower, own, key_mapping=DPR_KEYS | TOWER_PREFIX)
-
-
-def names_of_pair(name_or_dir: str | Path) -> tuple[str, str] | None:
-    """The question tower's and the passage tower's name, when one of the two follows the rule of DPR's and RDR's names.
-
-    >>> names_of_pair("soheeyang/rdr-ctx_encoder-single-nq-base")
-    ('soheeyang/rdr-question_encoder-single-nq-base', 'soheeyang/rdr-ctx_encoder-single-nq-base')
-    >>> names_of_pair("bert-base-uncased") is None
-    True
-    """
-    name = str(name_or_dir)
-    name = RELEASES[name].address if name in RELEASES and not RELEASES[name].is_archive else name
-    before, slash, last = name.rpartition("/")
-    if "question_encoder" not in last and "ctx_encoder" not in last:
-        return None
-    question = last.replace("ctx_encoder", "question_encoder")
-    return before + slash + question, before + slash + question.replace("question_encoder", "ctx_encoder")
 
 
 def _dpr_folders(folder: Path, name: str | Path, passage_tower: str | Path | None) -> tuple[Path, Path]:

@@ -16,12 +16,14 @@ from kit.metrics.ranking import (
     top_overlap,
 )
 from kit.metrics.statistics import bootstrap_interval, paired_test
+from kit.metrics.summary import answer_measures, judged_measures, recall_measures
 from kit.metrics.table_agreement import agreement
 
 __all__ = [
     "Judgements",
     "agreement",
     "answer_hits",
+    "answer_measures",
     "answer_ranks",
     "answer_recall",
     "average_precision",
@@ -34,10 +36,12 @@ __all__ = [
     "has_answer",
     "inversions",
     "judged",
+    "judged_measures",
     "ndcg",
     "normalize_answer",
     "paired_test",
     "recall",
+    "recall_measures",
     "reciprocal_rank",
     "top_overlap",
 ]

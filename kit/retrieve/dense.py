@@ -15,9 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kit.arguments import instance_of, list_of, whole_number
+from kit.files import restored
 from kit.index import VectorIndex, build_index
 from kit.index.search import MOST_K
-from kit.index.vectors import Vectors, ids_of_rows, write_vectors
+from kit.index.vectors import PLAN, Vectors, ids_of_rows, read_vectors, write_vectors
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -77,12 +78,18 @@ class DenseRetriever:
         vectors = encoder.encode_passages(passages, batch_size=batch_size)  # (x, d)
         return cls(encoder, build_index(list(corpus), vectors, fingerprint=encoder.fingerprint), name=name)
 
+    @classmethod
+    def load(cls, encoder: DualEncoder, directory: str | Path, *, name: str = "dense") -> DenseRetriever:
+        """A retriever over an index that was saved, or over vectors on disk, which are searched exactly."""
+        vectors = restored(directory).joinpath(PLAN).exists()
+        return cls(encoder, read_vectors(directory) if vectors else VectorIndex.load(directory), name=name)
+
     def retrieve(self, questions: Sequence[Question], k: int, **options: Any) -> ScoreTable:
         """The `k` best passages of each question, best first; `options` go to the search (nprobe, device ...)."""
         questions = list_of("retrieve", questions, Question, "questions")
         vectors = self.encoder.encode_questions([question.text for question in questions])
         if isinstance(self.index, Vectors):
-            ids, scores = exact_search(vectors, self.index, k, **options)
+            ids, scores = exact_search(vectors, self.index, k, **{"device": str(self.encoder.device), **options})
         else:
             ids, scores = self.index.search(vectors, k, **options)
         return ScoreTable(

@@ -27,7 +27,7 @@ from kit.teachers.files import score_file
 from kit.teachers.names import PAIR_TEACHERS, READER_TEACHERS, TEACHERS, load_teacher
 from kit.teachers.scaling import standardised
 from kit.teachers.scores import Teacher
-from kit.teachers.triples import load_teacher_triples
+from kit.teachers.triples import load_teacher_triples, load_triple_examples
 
 __all__ = [
     "PAIR_TEACHERS",
@@ -45,6 +45,7 @@ __all__ = [
     "Teacher",
     "load_teacher",
     "load_teacher_triples",
+    "load_triple_examples",
     "score_file",
     "standardised",
 ]

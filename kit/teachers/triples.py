@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from kit.data import Corpus, load_passages, load_questions
 from kit.data.records import reading
 from kit.teachers.scaling import looks_like_probabilities
-from kit.types import KitError, ScoreTable
+from kit.types import KitError, Question, ScoreTable
 
 COLUMNS = "five columns: pos_score, neg_score, question id, positive passage's id, negative passage's id"
 
@@ -70,6 +71,22 @@ def load_teacher_triples(
             str(path), "raw scores (allow_probabilities=True takes others)", "scores that all lie from 0 to 1"
         )
     return table
+
+
+def load_triple_examples(
+    path: str | Path, questions: str | Path, passages: str | Path
+) -> tuple[list[Question], Corpus, ScoreTable]:
+    """Questions, corpus and table of a teacher file, whose lines hold ids alone, and the files with their texts."""
+    table, corpus = load_teacher_triples(path), load_passages(passages)
+    texts = {question.id: question for question in load_questions(questions)}
+    for file, what, ids, have in (
+        (questions, "question", table.question_ids, texts),
+        (passages, "passage", table.passage_ids[table.mask], corpus),
+    ):
+        missing = next((name for name in ids.tolist() if name not in have), None)
+        if missing is not None:
+            raise KitError(str(file), f"all {what}s of the triples", f"no {what} {missing!r}")
+    return [texts[name] for name in table.question_ids.tolist()], corpus, table
 
 
 def _numbered_triples(path: str | Path) -> Iterator[tuple[int, TeacherTriple]]:

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from kit.losses import in_batch_nll
 from kit.metrics import answer_hits
 from kit.metrics.answers import answer_finder, searchable
+from kit.optimisation import Optimisation
 from kit.train.batches import Stream
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation
 from kit.train.signatures import encoder_signature
 from kit.types import KitError, Passage, Question, ScoreTable
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from kit.arguments import named
 from kit.losses import LOSSES
+from kit.optimisation import Optimisation, full_scale
 from kit.train.batches import Stream, candidates, tells_apart
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation, full_scale
 from kit.train.signatures import encoder_signature
 from kit.types import KitError, Passage, Question, ScoreTable
 

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from kit.optimisation import Optimisation, parameter_groups
 from kit.train.checkpoints import Checkpointer, run_alone
-from kit.train.optimisation import Optimisation, parameter_groups
 from kit.types import KitError
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from kit.losses import in_batch_nll
+from kit.optimisation import Optimisation
 from kit.train.contrastive import first_share
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation
 from kit.train.signatures import data_digest
 from kit.types import KitError, Passage
 

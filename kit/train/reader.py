@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Unpack
 from torch import Tensor, nn
 
 from kit.arguments import named
+from kit.optimisation import Optimisation, full_scale
 from kit.train.batches import Stream
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation, full_scale
 from kit.train.signatures import signature_of
 from kit.types import KitError, Passage, Question, ScoreTable
 

@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kit.losses import margin_mse
+from kit.optimisation import Optimisation
 from kit.train.batches import candidates, tells_apart
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.optimisation import Optimisation
 from kit.train.signatures import encoder_signature, model_digest
 from kit.types import KitError, Passage, Question, ScoreTable
 

@@ -1,15 +1,19 @@
-"""How a model is optimised: AdamW, clipped, with a warm-up and one of three schedules."""
+"""How a model is optimised: AdamW, clipped, with a warm-up and one of three schedules.
+
+Loads no torch: the command line makes an option of each field, with the comment beside it as help.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
-from kit.arguments import one_of
+from kit.arguments import one_of, whole_number
 from kit.types import KitError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SCHEDULES = ("constant", "linear", "stable_decay")
 FEWEST_WORDS = 64  # an embedding of fewer rows is one of positions or types, not of words
@@ -19,19 +23,19 @@ FEWEST_WORDS = 64  # an embedding of fewer rows is one of positions or types, no
 class Optimisation:
     """Steps of AdamW, with a warm-up and a schedule of the learning rate."""
 
-    steps: int
-    learning_rate: float = 1e-4
-    embedding_lr_multiplier: float = 1.0  # the word embeddings' learning rate, as a multiple of `learning_rate`
+    steps: int  # of the optimiser; the warm-up is scaled along
+    learning_rate: float = 1e-4  # of AdamW, at its highest
+    embedding_lr_multiplier: float = 1.0  # the word embeddings' learning rate, as a multiple of the learning rate
     warmup_steps: int = 0  # steps in which the learning rate rises from 0
-    schedule: str = "linear"  # "constant"; "linear" to `final_lr_share`; "stable_decay": constant, then linear
-    decay_share: float = 0.3  # share of the steps in which "stable_decay" decays
-    final_lr_share: float = 0.0  # the learning rate at the end, as a share of `learning_rate`
-    weight_decay: float = 0.01  # not for embeddings, biases and norms
-    betas: tuple[float, float] = (0.9, 0.98)
+    schedule: str = "linear"  # constant; linear, to the final share; stable_decay: constant, then linear
+    decay_share: float = 0.3  # share of the steps in which stable_decay decays
+    final_lr_share: float = 0.0  # the learning rate at the end, as a share of the highest one
+    weight_decay: float = 0.01  # of all but embeddings, biases and norms
+    betas: tuple[float, float] = (0.9, 0.98)  # of AdamW
     max_grad_norm: float = 1.0  # gradients are clipped to this norm
     accumulate: int = 1  # batches of a step; their gradients are averaged
-    precision: str = "no"  # "bf16": mixed precision (accelerate)
-    seed: int = 0
+    precision: str = "no"  # no, or bf16: mixed precision (accelerate)
+    seed: int = 0  # of the random numbers
     save_every: int = 0  # steps between checkpoints; 0: only at the end
     evaluate_every: int = 0  # steps between evaluations; 0: only at the end
 
@@ -49,6 +53,17 @@ class Optimisation:
                 raise KitError(f"Optimisation, {name}", "a finite number", value)
         for name, choices in (("schedule", SCHEDULES), ("precision", ("no", "bf16"))):
             one_of(f"Optimisation, {name}", getattr(self, name), choices)
+
+    def changed(self, **changes: Any) -> Optimisation:
+        """The same with other values; another number of steps scales the warm-up along, unless it is given too.
+
+        >>> Optimisation(steps=100, warmup_steps=10).changed(steps=20).warmup_steps
+        2
+        """
+        if "steps" in changes:
+            steps = whole_number("Optimisation", "steps", changes["steps"])
+            changes = {"warmup_steps": self.warmup_steps * steps // self.steps, **changes}
+        return replace(self, **changes)
 
     def factor(self, step: int) -> float:
         """The learning rate of a step (from 0), as a share of `learning_rate`.
@@ -78,6 +93,8 @@ _RANGES |= dict.fromkeys(("decay_share", "final_lr_share"), (0.0, 1.0))
 
 def parameter_groups(model: nn.Module, optimisation: Optimisation) -> list[dict[str, Any]]:
     """Parameter groups: word embeddings at their own rate, matrices with weight decay, the rest without."""
+    from torch import nn
+
     embeddings = {id(part.weight) for part in model.modules() if isinstance(part, nn.Embedding)}
     groups: dict[str, list[nn.Parameter]] = {"words": [], "matrices": [], "rest": []}
     for parameter in model.parameters():

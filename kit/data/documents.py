@@ -1,14 +1,47 @@
-"""A user's own texts: documents to cut into passages."""
+"""A user's own texts and questions in the kit's format: passages of so many words, questions as JSON Lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from kit.data.records import read_records, reading
-from kit.types import KitError, Passage
+from kit.data.corpus import FORMATS, cut_passages, save_passages
+from kit.data.examples import load_questions, save_questions
+from kit.data.records import file_format, read_records, reading
+from kit.files import refuse_overwriting
+from kit.types import KitError, Passage, Question
 
 TEXTS = (".txt", ".md", ".jsonl", ".txt.gz", ".jsonl.gz")
+
+
+def prepare(
+    texts: Iterable[str | Path], out: str | Path, questions: Iterable[str | Path] = (), words: int = 100
+) -> tuple[int, dict[Path, list[Question]]]:
+    """The number of passages of `words` words that were cut from the texts into `out`, and the files of questions.
+
+    Each file of questions becomes a `.jsonl` beside `out`. Raises `KitError` for texts without words, and for an output
+    that would be written over an input; nothing is written then.
+    """
+    texts, sources, out = list(map(Path, texts)), list(map(Path, questions)), Path(out)
+    file_format(out, FORMATS)
+    converted = {out.parent / f"{path.name.split('.')[0]}.jsonl": load_questions(path) for path in sources}
+    if len(converted) < len(sources):
+        raise KitError("prepare, questions", f"files of names that stay different in {out.parent}", "equal ones")
+    refuse_overwriting((out, *converted), (*texts, *sources))
+    count = 0
+
+    def counted() -> Iterator[Passage]:
+        nonlocal count
+        for passage in cut_passages(documents(texts), words):
+            count += 1
+            yield passage
+        if not count:
+            raise KitError(", ".join(map(str, texts)), "texts with words", "none")
+
+    save_passages(out, counted())
+    for target, items in converted.items():
+        save_questions(target, items)
+    return count, converted
 
 
 def documents(paths: Iterable[Path]) -> Iterator[Passage]:
