@@ -10,7 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-from kit.threads import limit_spinning
+from kit.threads import choose_waiting
 
 if TYPE_CHECKING:  # what editors complete
     from kit import attention as attention
@@ -59,7 +59,7 @@ if TYPE_CHECKING:  # what editors complete
     from kit.types import ScoreTable as ScoreTable
 
 __version__ = "0.1.0"
-limit_spinning()  # read by OpenMP when torch is loaded
+choose_waiting()  # read by OpenMP when torch is loaded
 
 _HOMES = {
     "types": ("KitError", "Passage", "Question", "ScoreTable"),

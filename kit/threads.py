@@ -6,7 +6,9 @@ Loads nothing heavy, so that it can be called before torch and FAISS are loaded.
 from __future__ import annotations
 
 import os
+import re
 import sys
+import time
 from pathlib import Path
 
 USER_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the number of threads, if the user chose one
@@ -27,15 +29,38 @@ def chosen_by_user() -> str | None:
     return next((name for name in USER_SETTINGS if os.environ.get(name)), None)
 
 
-def limit_spinning() -> None:
-    """Let OpenMP's waiting threads spin for some microseconds, then sleep, unless the user chose or torch is loaded.
+def choose_waiting() -> None:
+    """Choose what OpenMP's threads do while they wait, unless the user chose or torch is loaded.
 
-    Spinning without an end takes the processors from those that compute, sleeping at once costs a wake-up at every
-    operation: docs/speed.md has both measured. Only GNU's OpenMP, which torch has on Linux, reads GOMP_SPINCOUNT. What
-    is started from this process, as the kernels of `kit lab`, inherits the choice.
+    On a crowded machine they sleep at once: spinning takes the processors from those that compute. Elsewhere they spin
+    for a moment first: a wake-up at every operation costs more than the operations of small models. docs/speed.md has
+    both measured. Only GNU's OpenMP, which torch has on Linux, reads GOMP_SPINCOUNT.
     """
-    if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    chosen = "OMP_WAIT_POLICY" in os.environ or os.environ.get("GOMP_SPINCOUNT", SPIN_COUNT) != SPIN_COUNT
+    if chosen or "torch" in sys.modules:
+        return
+    os.environ.pop("GOMP_SPINCOUNT", None)  # a parent's choice, as `kit lab` leaves to its kernels, is made again
+    if crowded():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    else:
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
+
+
+def crowded(stat: Path = Path("/proc/stat")) -> bool:
+    """Whether other processes want all processors of this machine, now or in the last minute; takes 10 milliseconds."""
+    processors = os.cpu_count() or 1
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] >= processors:
+        return True
+    return all(_others_running(stat) >= processors for _ in range(5))
+
+
+def _others_running(stat: Path) -> int:
+    """How many threads beside this one run or wait for a processor; 0 if the system does not say."""
+    time.sleep(0.002)
+    try:
+        return int(re.search(r"^procs_running (\d+)", stat.read_text(), re.M)[1]) - 1  # type: ignore[index]
+    except (OSError, TypeError):
+        return 0
 
 
 def cpu_quota(root: Path = Path("/sys/fs/cgroup"), groups: Path = Path("/proc/self/cgroup")) -> float | None:

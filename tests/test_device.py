@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kit.device import evaluation, pick_device, pick_dtype
-from kit.threads import SPIN_COUNT, cpu_quota, thread_count
+from kit.threads import SPIN_COUNT, choose_waiting, cpu_quota, crowded, thread_count
 from kit.types import KitError
 
 CPU = torch.device("cpu")
@@ -107,20 +107,44 @@ def test_torch_gets_the_containers_threads_unless_the_user_chose():
     assert threads_after("", 1.0, OMP_NUM_THREADS="2") == 2
 
 
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+
 @pytest.mark.parametrize(
-    ("code", "setting", "wanted"),
+    ("busy", "before", "after"),
     [
-        ("", {}, SPIN_COUNT),
-        ("", {"GOMP_SPINCOUNT": "7"}, "7"),
-        ("", {"OMP_WAIT_POLICY": "ACTIVE"}, "None"),
-        ("import torch", {}, "None"),
+        (False, {}, (None, SPIN_COUNT)),
+        (True, {}, ("PASSIVE", None)),
+        (True, {"GOMP_SPINCOUNT": SPIN_COUNT}, ("PASSIVE", None)),  # chosen by the process that started this one
+        (True, {"GOMP_SPINCOUNT": "7"}, (None, "7")),
+        (True, {"OMP_WAIT_POLICY": "ACTIVE"}, ("ACTIVE", None)),
     ],
 )
-def test_waiting_threads_spin_for_a_moment_unless_the_user_chose_or_torch_is_there(code, setting, wanted):
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **setting}
-    lines = f"{code}\nimport kit, os, sys\nprint(os.environ.get('GOMP_SPINCOUNT'))"
-    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.strip() == wanted
+def test_waiting_threads_sleep_on_a_crowded_machine_unless_the_user_chose(monkeypatch, busy, before, after):
+    monkeypatch.setattr("kit.threads.crowded", lambda: busy)
+    monkeypatch.setattr("kit.threads.sys.modules", {})
+    monkeypatch.setattr("kit.threads.os.environ", environment := dict(before))
+    choose_waiting()
+    assert tuple(environment.get(name) for name in WAITING) == after
+
+
+def test_nothing_is_chosen_when_torch_is_loaded(monkeypatch):
+    monkeypatch.setattr("kit.threads.os.environ", environment := {})
+    choose_waiting()
+    assert environment == {}
+
+
+@pytest.mark.parametrize(("others", "load", "expected"), [(1, 0.5, False), (2, 0.5, True), (0, 2.1, True)])
+def test_a_machine_is_crowded_when_others_want_all_processors(monkeypatch, tmp_path, others, load, expected):
+    (tmp_path / "stat").write_text(f"cpu 1 2\nprocs_running {1 + others}\nprocs_blocked 0\n")
+    monkeypatch.setattr("kit.threads.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("kit.threads.os.getloadavg", lambda: (load, 0, 0))
+    assert crowded(tmp_path / "stat") is expected
+
+
+def test_a_system_that_does_not_say_what_runs_is_not_crowded(monkeypatch, tmp_path):
+    monkeypatch.setattr("kit.threads.os.getloadavg", lambda: (0, 0, 0))
+    assert not crowded(tmp_path / "none")
 
 
 def test_faiss_gets_no_more_threads_than_there_are_processors(monkeypatch):
