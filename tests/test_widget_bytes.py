@@ -10,9 +10,8 @@ import ipywidgets
 import numpy as np
 import pytest
 
-from kit.train import TrainingHistory
 from kit.types import Passage, Question, ScoreTable
-from kit.widgets import Playground, TrainingView
+from kit.widgets import Playground
 from kit.widgets.explorer import Explorer
 from kit.widgets.figure_view import FigureView
 
@@ -101,14 +100,3 @@ def test_playground(k, small_reader):
     print(k, took)
     playground.close()
     assert min(took.values()) > 0 and max(took.values()) <= A_CLICK
-
-
-def test_training_view_redraws_in_few_bytes():
-    drawn = np.random.default_rng(0)
-    values, gold = drawn.normal(size=(200, 100)), drawn.random((200, 100)) < 0.02
-    view = TrainingView(every=0.2, table=lambda: ({"teacher": values, "student": values + 1}, gold), display=False)
-    rows = [{"step": n, "loss": float(drawn.random()), "rate": 1e-3} for n in range(1, 20_001)]
-    told = [{"step": 500 * n, "recall@1": 0.3, "recall@5": 0.6} for n in range(1, 41)]
-    took = bytes_of(view, lambda: view(TrainingHistory(losses=rows, evaluations=told)))
-    print(took)
-    assert 0 < took <= 2 * A_CLICK  # two pictures, not a click

@@ -25,6 +25,7 @@ from kit.plots.style import (
 )
 from kit.types import KitError
 
+POINTS = 20  # fewer than these on a line are marked
 LINES = ("solid", *DASHES[2:])  # of training runs
 
 
@@ -133,7 +134,8 @@ def training_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str], *, w
             kept = [row for row in rows if str(row.get("run", "")) == run and row.get(name) is not None]
             steps, values = [row["step"] for row in kept], [row[name] for row in kept]
             means = [float(np.mean(values[max(0, end - window) : end])) for end in range(1, len(values) + 1)]
-            shared = {"x": steps, "mode": "lines", "legendgroup": run}
+            mode = "lines+markers" if len(steps) < POINTS else "lines"
+            shared = {"x": steps, "mode": mode, "legendgroup": run}
             line = {"color": nth(SERIES, number), "dash": nth(LINES, number), "width": 1.8}
             figure.add_scatter(
                 y=values if window == 1 else means, name=escape(run), line=line, row=panel, col=1,

@@ -138,6 +138,15 @@ def _gold(
     return np.array(rows, dtype=bool) & grid.mask
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """The numbers of at most `most` of `count` rows, evenly; the first and the last among them.
+
+    >>> evenly(5, 3)
+    [0, 2, 4]
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
 def margins(values: Float[np.ndarray, "q k"], gold: Bool[np.ndarray, "q k"]) -> Float[np.ndarray, " q"]:
     """The best gold passage's score minus the best other's: (q,); NaN where a question lacks one of them.
 

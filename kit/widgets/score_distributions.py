@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from kit.losses import LOSSES
 from kit.types import Passage, Question, ScoreTable
 from kit.widgets.base import Explorer
 from kit.widgets.controls import Choice, Number
 from kit.widgets.packed import packed
-from kit.widgets.score_data import score_data
+from kit.widgets.score_data import evenly, score_data
 
 if TYPE_CHECKING:
     import pandas
@@ -50,7 +48,7 @@ class ScoreDistributions(Explorer):
         )
         names = list(tables)
         cells = self.scores.passages.shape[1] * len(names)
-        self._rows = _evenly(len(self.scores.questions), max(1, CELLS // cells))
+        self._rows = evenly(len(self.scores.questions), max(1, CELLS // cells))
         listed = [(f"{one.id}: {_cut(one.text)}", one.id) for one in self.scores.questions]
         controls = [
             Choice("question", "question", [("all questions", None), *listed], None),
@@ -96,11 +94,6 @@ class ScoreDistributions(Explorer):
         if row is not None and row not in self._rows:
             self._rows = sorted([*self._rows, row])
             self._data = packed(self.scores.for_page(self._rows))
-
-
-def _evenly(count: int, most: int) -> list[int]:
-    """At most `most` of `count` rows, evenly."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def _cut(text: str) -> str:

@@ -1,27 +1,30 @@
-"""A training while it runs: loss, evaluations and scores, redrawn now and then in the cell that trains.
+"""A training while it runs: its figures by step, and a scrubber over the scores of chosen questions.
 
-The pictures are SVG, not plotly's: while a cell runs, a kernel does not answer its page, so plotly.js could not be
-asked for. When the cell ends, or is interrupted, the widget gives way to the same picture as plain HTML, which every
-saved notebook keeps.
+While a cell runs, a kernel does not answer its page: plotly.js stands in a trait until the training ends.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 from uuid import uuid4
 
-import ipywidgets
+import traitlets
 from IPython import get_ipython
 from IPython.display import display
 
-from kit.plots.still import still
+from kit import plots
+from kit.pages.figures import MIME, plotly_bundle
+from kit.pages.tables import table_html
 from kit.train import TrainingHistory
-from kit.types import KitError
-from kit.widgets.explorer import Explorer
-from kit.widgets.training_pictures import spread_figure, told, training_figure
+from kit.types import KitError, Passage, Question
+from kit.widgets.base import Explorer
+from kit.widgets.controls import Choice, Free
+from kit.widgets.packed import packed
+from kit.widgets.training_data import WatchedScores, lines_of, status_line, table_of
 
 FASTEST = 0.2  # seconds from one redraw to the next
 TABLE_SHARE = 0.1  # of the time at most goes into calls of `table`
@@ -30,10 +33,15 @@ TABLE_SHARE = 0.1  # of the time at most goes into calls of `table`
 class TrainingView(Explorer):
     """What `kit.distil(..., callback=TrainingView())` draws: called with the training so far after each step.
 
-    A redraw every `every` seconds at most. `table()`, where given, tells (values, gold) for a live score distribution
-    (see `spread_figure`); it is called about a tenth of the time at most, and must leave the model as it found it. The
-    view shows itself in the cell that trains, unless it was shown before or `display` is False (for a box of your own,
-    or under Voila). An interrupt ends the training, and the picture stays.
+    A redraw every `every` seconds at most. `table()`, if given, gives (values, gold) for the scores of chosen questions
+    (see `WatchedScores`); it is called at once, then about a tenth of the time at most, and must leave the model as it
+    found it. `questions` and `corpus` name what it scores.
+
+    The view shows itself in the cell that trains, unless `display` is False (for a view that is shown already, or under
+    Voila). An interrupt ends the training, and the view stays. When the cell ends, a plain figure takes its place,
+    which a saved notebook keeps; `view` in a cell of its own is the explorer again, with its scrubber.
+
+    `state` and `set(...)`, with a table: question (an id), table (a name), moment (a step; None: the last one).
 
     >>> view = TrainingView(display=False)
     >>> view(TrainingHistory(losses=[{"step": 1, "loss": 2.0}]))
@@ -41,70 +49,97 @@ class TrainingView(Explorer):
     'step 1 · loss 2.000 (mean of the last 5) · 0 s'
     """
 
+    modules = ("training.js",)
+    _plotly = traitlets.Bytes().tag(sync=True)
+
     def __init__(
-        self, *, every: float = 1.0, table: Callable[[], tuple[Any, Any]] | None = None, display: bool = True
+        self,
+        *,
+        every: float = 1.0,
+        table: Callable[[], tuple[Any, Any]] | None = None,
+        questions: Sequence[Question] = (),
+        corpus: Mapping[str, Passage] | None = None,
+        display: bool = True,
     ) -> None:
         if not every >= FASTEST:
             raise KitError("TrainingView, every", f"at least {FASTEST} seconds", every)
-        self.every, self.table, self.displayed_by_itself = every, table, display
-        self.training = TrainingHistory()
-        self.text = told([])
-        self._pictures = ""
-        self._spread, self._table_again = "", 0.0
+        self.every, self.displays_itself = every, display
+        self.history = TrainingHistory()
+        self.watched = None if table is None else WatchedScores(table, questions, corpus)
+        self.text = status_line(self.history)
         self._begun: float | None = None
-        self._drawn = -1.0  # when; by the clock of `_begun`
-        self._shown: list[str] = []  # the outputs that hold this view
+        self._drawn, self._table_again = -1.0, 0.0  # seconds after `_begun`
+        self._output = ""  # the display in the cell that trains
         self._waiting = False  # for the end of the cell
-        self._page = ipywidgets.HTML(layout={"width": "100%"})
-        super().__init__("Training", [self._page])
-        self._draw(0.0)
+        super().__init__("Training", _controls(self.watched), self._for_page())
 
-    def __call__(self, training: TrainingHistory) -> None:
+    def __call__(self, history: TrainingHistory) -> None:
         """Take in the training so far; draw it if the last picture is old enough."""
-        now = time.monotonic()
-        if self._begun is None or training.losses is not self.training.losses:
+        now, another = time.monotonic(), history.losses is not self.history.losses
+        if self.watched and another and self.history.losses:
+            self.watched.clear()
+        self.history = history
+        if self._begun is None or another:
             self._begun, self._drawn, self._table_again = now, -1.0, 0.0
-        self.training = training
-        self._await_end_of_cell()
-        due = self._drawn < 0 or now - self._begun - self._drawn >= self.every
-        if due or training.interrupted:
+        self._join_cell()
+        if self._drawn < 0 or now - self._begun - self._drawn >= self.every or history.interrupted:
             self._draw(now - self._begun)
 
-    def still(self) -> str:
-        """The pictures as they are now, as HTML without script."""
-        return self._pictures
-
     def finish(self) -> None:
-        """Draw the last state, and leave it in the notebook as a picture that needs no widgets."""
+        """Draw the last state; what the view showed by itself becomes a figure that needs no widgets."""
         self._waiting = False
         if self._begun is not None:
-            self._draw(time.monotonic() - self._begun if self._drawn >= 0 else 0.0, last=True)
-        for name in self._shown:
-            display(self._plain(), raw=True, display_id=name, update=True)
-        self._shown, self._begun = [], None
+            self._draw(time.monotonic() - self._begun, last=True)
+        self._plotly, self._begun = b"", None
+        if self._output:
+            display(self.record(), raw=True, display_id=self._output, update=True)
+            self._output = ""
+
+    def record(self) -> dict[str, Any]:
+        """The training as a notebook keeps it: plotly's figure, and a table where that is not drawn."""
+        words = {"text/plain": f"Training: {self.text}", "text/html": self._table()}
+        if not self.history.losses:
+            return words
+        rows, names = [], []
+        for line in lines_of(self.history):
+            names.append(f"{line['name']}, mean of the last {line['window']}" if "means" in line else line["name"])
+            values = line.get("means", line["values"]).tolist()
+            rows += [{"step": step, names[-1]: one} for step, one in zip(line["steps"].tolist(), values, strict=True)]
+        figure = plots.training_curve(rows, names)
+        figure.update_layout(title={"text": escape(self.text), "font": {"size": 13}}, margin={"t": 70})
+        return {MIME: json.loads(figure.to_json()), **words}
+
+    def summary(self) -> tuple[str, Sequence[str], Iterable[Sequence[str]]]:
+        """The evaluations, or without any the loss at some steps."""
+        return (self.text, *table_of(self.history))
+
+    def _table(self) -> str:
+        return f"<h3>Training</h3>{table_html(*self.summary())}"
+
+    def _for_page(self) -> dict[str, Any]:
+        watched = self.watched.for_page() if self.watched else None
+        return {"text": self.text, "lines": lines_of(self.history), "watched": watched}
 
     def _draw(self, seconds: float, *, last: bool = False) -> None:
-        training = self.training
-        losses, evaluations = training.losses, training.evaluations
-        self.text = told(losses, evaluations, seconds=seconds, interrupted=training.interrupted)
-        if losses and self.table is not None and (last or seconds >= self._table_again):
+        history = self.history
+        self.text = status_line(history, seconds)
+        if self.watched and history.losses and (last or seconds >= self._table_again):
             begin = time.monotonic()
-            self._spread = still(spread_figure(self.table), title="scores of gold and other passages")
-            took = time.monotonic() - begin
-            self._table_again = seconds + took / TABLE_SHARE
-        curves = still(training_figure(losses, evaluations), title=f"training: {self.text}")
-        self._pictures = f"<p>{escape(self.text)}</p>{_scrolled(curves)}{_scrolled(self._spread)}"
-        self._page.value = self._pictures
+            self.watched.add(int(history.losses[-1]["step"]))
+            self._table_again = seconds + (time.monotonic() - begin) / TABLE_SHARE
+        self._data = packed(self._for_page())
         self._drawn = seconds
 
-    def _await_end_of_cell(self) -> None:
-        """In a notebook: show the view if it is nowhere yet, and wait for the end of the cell that trains."""
+    def _join_cell(self) -> None:
+        """In a notebook: show the view in the cell that trains, and wait for the cell's end."""
         shell = get_ipython()
-        if shell is None or self._waiting or not self.displayed_by_itself:
+        if shell is None or self._waiting:
             return
-        self._waiting = True
-        if not self._shown:
-            display(self)
+        self._waiting, self._plotly = True, plotly_bundle()
+        if self.displays_itself:
+            self._output = uuid4().hex
+            data, metadata = self._repr_mimebundle_()
+            display(data, raw=True, metadata=metadata, display_id=self._output)
 
         def ended(*_: Any) -> None:
             shell.events.unregister("post_run_cell", ended)
@@ -112,16 +147,19 @@ class TrainingView(Explorer):
 
         shell.events.register("post_run_cell", ended)
 
-    def _plain(self) -> dict[str, str]:
-        return {"text/html": self._repr_mimebundle_()["text/html"], "text/plain": f"Training: {self.text}"}
 
-    def _ipython_display_(self) -> None:
-        """Shown under a name of its own, so that the picture can take the widget's place at the end."""
-        name = uuid4().hex
-        self._shown.append(name)
-        display(self._repr_mimebundle_(), raw=True, display_id=name)
+def _controls(watched: WatchedScores | None) -> list[Any]:
+    if watched is None:
+        return []
+    tables = [Choice("table", "scores of", watched.names, watched.names[-1])] if len(watched.names) > 1 else []
+    return [
+        Choice("question", "question", watched.questions, watched.questions[0][1]),
+        *tables,
+        Free("moment", None, _checked_moment),
+    ]
 
 
-def _scrolled(picture: str) -> str:
-    """A picture that a narrow page moves sideways within itself."""
-    return f'<div style="overflow-x:auto">{picture}</div>' if picture else ""
+def _checked_moment(value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise KitError("moment", "a step of the training, or None for the last", repr(value))
+    return value

@@ -1,121 +1,141 @@
-"""A real distillation watched in JupyterLab and Notebook 7: live, interrupted, saved and opened again."""
+"""A training in the page alone (its scrubber), and real ones: in JupyterLab (interrupted, reopened) and under Voila."""
 
 from __future__ import annotations
 
 import json
-import re
 
+import numpy as np
 import pytest
+
+from kit import Passage, Question, ScoreTable
+from kit.pages.figures import MIME
+from kit.train import TrainingHistory
+from kit.widgets import TrainingView
 
 from .front_ends import open_page, saved, wait_until_idle
 
 SETUP = """
 from transformers import BertConfig
-from kit.data import Corpus
+import kit; from kit.data import Corpus
 from kit.encoder import DualEncoder
-from kit.retrieve import BM25
+from kit.teachers import EncoderScores
 from kit.toy.vocabulary import bert_tokenizer
 from kit.toy.world import build_world
-from kit.train import Distillation, Optimisation, distil
-from kit.widgets import TrainingView
+from kit.train import Distillation, Optimisation
+from kit.widgets import LossLab, TrainingView
 import torch; torch.set_num_threads(1)
 world = build_world(generated=0, passages_each=2, questions_each=1)
-corpus = Corpus(world.passages.values()); asked = world.questions["train"][:24]
+corpus = Corpus(world.passages.values()); questions = world.questions["train"][:24]
 words = bert_tokenizer()
 config = BertConfig(vocab_size=len(words), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
                     intermediate_size=64, max_position_embeddings=128)
 encoder = DualEncoder.from_config(config, words, family="fid-kd")
-teacher = BM25(corpus).retrieve(asked, 6)
-gold = [[any(a in corpus[p].text for a in q.answers) for p in teacher.passages_of(q.id)] for q in asked]
+teacher = kit.BM25(corpus).retrieve(questions, 6)
+gold = kit.metrics.answer_hits(teacher, questions, corpus)
+LossLab([3.0, 1.0])
 """
 TRAIN = """
-view = TrainingView(every=0.3, table=lambda: ({"teacher": teacher.values}, gold))
-how = Distillation(Optimisation(steps=STEPS, learning_rate=1e-3, evaluate_every=10), questions=2, passages=4)
+view = TrainingView(every=0.3, table=lambda: (EncoderScores(encoder).score(questions, corpus, teacher), gold),
+                    questions=questions, corpus=corpus)
+config = Distillation(Optimisation(steps=100_000, learning_rate=1e-3, evaluate_every=10), questions=2, passages=4)
 start = [one.detach().clone() for one in encoder.parameters()]
-training = distil(encoder, asked, corpus, teacher, config=how, callback=view, progress=False,
-                  evaluate=lambda: {"recall@1": min(1.0, 0.3 + 0.01 * view.training.losses[-1]["step"])})
+training = kit.distil(encoder, questions, corpus, teacher, config=config, callback=view, progress=False,
+                      evaluate=lambda: {"recall@1": min(1.0, 0.3 + 0.01 * view.history.losses[-1]["step"])})
 print("interrupted:", training.interrupted, "after", len(training.losses))
 print("the student has moved:", any(bool((a != b).any()) for a, b in zip(start, encoder.parameters())))
 """
-STEP = (
-    "() => Number(/step (\\d+) ·/.exec(document.querySelector('.jp-OutputArea')?.closest('body').innerText)?.[1] ?? 0)"
-)
+STEP = "() => Number(/step (\\d+) ·/.exec(document.body.innerText)?.[1] ?? 0)"
 REACHED = f"(least) => ({STEP})() >= least"
+SLIDER = "step of the training"
 
 
-@pytest.mark.parametrize("kind", ["lab", "notebook7"])
-def test_a_training_is_seen_live_interrupted_saved_and_opened_again(kind, request, run_notebook, pictures, chromium):
-    where = request.getfixturevalue(kind)
-    page = run_notebook(where, [SETUP, TRAIN.replace("STEPS", "100_000")], wait=False, size=(1200, 1500))
-    page.wait_for_function(REACHED, arg=3)
+def test_a_training_is_live_interrupted_saved_and_opened_again(lab, run_notebook, pictures, chromium):
+    page = run_notebook(lab, [SETUP, TRAIN], wait=False, size=(1366, 1500))
+    page.wait_for_function("() => document.querySelectorAll('[data-panel=scores] .kit-chart .main-svg').length > 0")
     first = page.evaluate(STEP)
     page.wait_for_function(REACHED, arg=first + 15)  # it moves while the cell runs
-    assert page.locator(".jupyter-widgets svg").count() == 2
-    pictures(page, f"training-live-{kind}")
+    page.get_by_label(SLIDER).focus()
+    page.keyboard.press("Home")  # the page alone answers: the kernel is busy
+    page.get_by_text("Scores before the training").wait_for()
+    pictures(page, "training-live")
     page.evaluate("() => globalThis.jupyterapp.commands.execute('notebook:interrupt-kernel')")
     wait_until_idle(page)
-    page.wait_for_function("() => document.body.innerText.includes('interrupted: True')")
-    page.wait_for_function("() => document.body.innerText.includes('the student has moved: True')")
-    page.wait_for_function("() => !document.querySelector('.jp-OutputArea .jupyter-widgets')")
-    assert page.locator(".jp-RenderedHTML svg").count() == 2
-    assert page.evaluate(STEP) >= first + 15
-    assert kind != "lab" or page.errors == []  # Notebook 7 has an error of its own at its start
-    pictures(page, f"training-stopped-{kind}")
-    again(chromium, where, page, pictures, f"training-opened-again-{kind}")
-
-
-def test_a_short_training_in_the_dark_in_notebook7_ends_as_a_picture(notebook7, run_notebook, pictures):
-    page = run_notebook(notebook7, [SETUP, TRAIN.replace("STEPS", "60")], dark=True, size=(1000, 1500))
-    page.wait_for_function("() => !document.querySelector('.jp-OutputArea .jupyter-widgets')")
-    page.wait_for_function(REACHED, arg=60)
-    page.locator(".jp-RenderedHTML svg").last.scroll_into_view_if_needed()
-    pictures(page, "training-notebook7-dark")
-    ink = page.evaluate("getComputedStyle(document.querySelector('.jp-RenderedHTML svg text')).fill")
-    assert min(int(part) for part in re.findall(r"\d+", ink)[:3]) > 150
-    (view, _) = saved(page, page.path).cells[1].outputs
-    assert set(view.data) == {"text/html", "text/plain"}
-
-
-def test_a_button_trains_under_voila(voila, run_notebook, pictures):
-    button = (
-        "view = TrainingView(every=0.3, display=False)\nbutton = ipywidgets.Button(description='Train')\n"
-        "how = Distillation(Optimisation(steps=40, learning_rate=1e-3), questions=2, passages=4)\n"
-        "def train(_):\n    distil(encoder, asked, corpus, teacher, config=how, callback=view, progress=False)\n"
-        "    view.finish()\nbutton.on_click(train)\nipywidgets.VBox([button, view])"
-    )
-    page = run_notebook(voila, [SETUP + "import ipywidgets", button])
-    page.get_by_role("button", name="Train").click()
-    page.wait_for_function(REACHED, arg=40)
-    assert page.locator("svg[role=img]").count() == 1
-    pictures(page, "training-voila")
-
-
-def again(chromium, where, page, pictures, name: str) -> None:
-    """The saved notebook holds the picture and no widget; a page without a kernel shows it, and runs nothing."""
-    book = saved(page, page.path)
-    view, words = book.cells[1].outputs
-    assert set(view.data) == {"text/html", "text/plain"} and view.data["text/html"].count("<svg") == 2
-    assert "interrupted: True" in words.text
-    assert len(json.dumps(view)) < 60_000
+    page.get_by_text("interrupted: True").wait_for()
+    page.get_by_text("the student has moved: True").wait_for()
+    page.wait_for_selector(".jp-OutputArea .js-plotly-plot .main-svg")
+    assert page.get_by_label(SLIDER).count() == 0 and page.errors == []
+    pictures(page, "training-ended")
+    view, words = saved(page, page.path).cells[1].outputs
+    kept = {MIME, "text/html", "text/plain"}
+    assert set(view.data) - {"image/png"} == kept and "interrupted: True" in words.text  # plotly's own adds a PNG
+    assert len(json.dumps({kind: view.data[kind] for kind in kept})) < 60_000
     page.evaluate("() => globalThis.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    fresh = open_page(chromium, where, page.path, dark=False, size=(1200, 1500), kernel=False)
-    fresh.wait_for_selector(".jp-RenderedHTML svg")
-    fresh.wait_for_timeout(1500)
-    pictures(fresh, name)
-    assert fresh.locator(".jp-RenderedHTML svg").count() == 2
+    fresh = open_page(chromium, lab, page.path, dark=True, size=(1366, 1500), kernel=False)
+    fresh.wait_for_selector(".jp-OutputArea :is(.js-plotly-plot .main-svg, img.plot-img)")  # plotly's own PNG
+    fresh.get_by_text("interrupted: True").wait_for()
+    pictures(fresh, "training-opened-again")
     fresh.context.close()
 
 
-@pytest.mark.parametrize("kept", [False, True], ids=["without widget state", "with widget state"])
-def test_what_is_saved_of_a_training(lab, run_notebook, kept):
-    place = lab.log.parent / "settings" / "@jupyter-widgets" / "jupyterlab-manager" / "plugin.jupyterlab-settings"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(json.dumps({"saveState": kept}))
-    cells = ["from kit.train import TrainingHistory\nfrom kit.widgets import TrainingView\nview = TrainingView()\n"
-             "view(TrainingHistory([{'step': 1, 'loss': 2.0}, {'step': 2, 'loss': 1.0}]))"]  # fmt: skip
-    page = run_notebook(lab, cells)
-    page.wait_for_function("() => !document.querySelector('.jp-OutputArea .jupyter-widgets')")
-    book = saved(page, page.path)
-    assert [set(one.data) for one in book.cells[0].outputs] == [{"text/html", "text/plain"}]
-    state = book.metadata.get("widgets", {})
-    assert bool(state) is kept and len(json.dumps(state)) < 60_000
+@pytest.fixture
+def trained() -> TrainingView:
+    """Of two questions the first one's gold passage climbs from the last place to the first."""
+    ids = [["a", "b", "c"], ["d", "e", "f"]]
+    scores = np.float32([[3.0, 2.0, 1.0]] * 2)
+    view = TrainingView(
+        table=lambda: (ScoreTable("student", ["q1", "q2"], ids, scores), [[False, False, True], [True, False, False]]),
+        questions=[Question("q1", "Which <b>?"), Question("q2", "Who?")],
+        corpus={name: Passage(name, f"Title <{name}>", "text") for row in ids for name in row}, display=False,
+    )  # fmt: skip
+    for step in (10, 20):
+        scores[0, 2] += 1.25
+        view.watched.add(step)
+    rows = [{"step": n + 1, "loss": 1 / (n + 1), "agreement": n / 20} for n in range(20)]
+    view(
+        TrainingHistory(rows, [{"step": 10, "recall@1": 0.5, "rank": 3.0}, {"step": 20, "recall@1": 1.0, "rank": 1.0}])
+    )
+    return view
+
+
+def test_a_gold_passage_climbs_as_the_step_is_moved(trained, open_file):
+    page = open_file(trained, "#moment=10")
+    page.get_by_text("Scores after step 10 (★ gold): student").wait_for()
+    labels = page.locator("[data-panel=scores] .ytick text")
+    labels.first.wait_for()
+    assert [text[:3] for text in labels.all_text_contents()] == ["1 T", "2 ★", "3 T"]
+    slider = page.get_by_label(SLIDER)
+    assert slider.get_attribute("aria-valuetext") == "after step 10"
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.get_by_text("a gold passage is on top in 50%").wait_for()
+    page.locator("[data-panel=scores] .ytick text", has_text="3 ★").wait_for()
+    page.wait_for_function("() => location.hash === '#moment=0'")
+    page.get_by_role("button", name="play the training").click()
+    page.get_by_text("a gold passage is on top in 100%").wait_for()
+    page.wait_for_function("() => location.hash === ''")  # the last step is where it begins
+    page.get_by_label("question", exact=True).get_by_label("q2: Who?").check()
+    page.locator("[data-panel=scores] .ytick text", has_text="1 ★ Title <d>").wait_for()
+
+
+@pytest.mark.parametrize(("size", "dark"), [((390, 800), False), ((1366, 768), True)])
+def test_its_page_fits(trained, open_file, pictures, size, dark):
+    page = open_file(trained, size=size, dark=dark)
+    page.locator("[data-panel='figure rank'] .main-svg").first.wait_for()
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= size[0]
+    pictures(page, f"training-{size[0]}-{'dark' if dark else 'light'}")
+    page.locator("[data-panel=loss]").get_by_role("button", name="table").click()
+    assert page.locator("[data-panel=loss] tbody tr").count() == 20
+
+
+def test_a_button_trains_under_voila(voila, run_notebook, pictures):
+    cells = [SETUP + "import ipywidgets", "view = TrainingView(every=0.3, display=False)\n"
+        "button = ipywidgets.Button(description='Train')\n"
+        "how = Distillation(Optimisation(steps=40, learning_rate=1e-3), questions=2, passages=4)\n"
+        "options = dict(config=how, callback=view, progress=False)\n"
+        "def train(_):\n    kit.distil(encoder, questions, corpus, teacher, **options)\n"
+        "    view.finish()\nbutton.on_click(train)\nipywidgets.VBox([button, view])"]  # fmt: skip
+    page = run_notebook(voila, cells)
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_function(REACHED, arg=40)
+    page.locator("[data-panel=loss] .main-svg").first.wait_for()
+    pictures(page, "training-voila")

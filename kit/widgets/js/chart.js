@@ -41,20 +41,24 @@ export function plotly(model) {
   return shelf.promise;
 }
 
+// A kernel that runs a cell does not answer: an explorer that draws meanwhile holds plotly.js in a trait.
 function askFor(model, shelf, first) {
-  const receive = async (message, buffers) => {
-    if (message.kind !== "plotly") return;
-    stop();
-    if (!shelf.done) shelf.resolve(loaded(await unzippedText(buffers[0])));
+  const settle = async (bytes) => {
+    const source = await unzippedText(bytes);
+    if (!shelf.done) shelf.resolve(loaded(source));
   };
+  const held = () => model.get("_plotly")?.byteLength && (stop(), settle(model.get("_plotly")));
+  const receive = (message, buffers) => message.kind === "plotly" && (stop(), settle(buffers[0]));
   const ask = () => (shelf.done ? stop() : model.send({ kind: "plotly" }));
   const timer = setInterval(ask, AGAIN);
   const stop = () => {
     clearInterval(timer);
     model.off("msg:custom", receive);
+    model.off("change:_plotly", held);
   };
   model.on("msg:custom", receive);
-  if (first) ask();
+  model.on("change:_plotly", held);
+  if (!held() && first) ask();
 }
 
 function axis(ink, grid) {
