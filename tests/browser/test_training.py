@@ -1,4 +1,4 @@
-"""A training in the page alone (its scrubber), and real ones: in JupyterLab (interrupted, reopened) and under Voila."""
+"""A training in the page alone (its scrubber), and a real one in JupyterLab: live, interrupted, reopened."""
 
 from __future__ import annotations
 
@@ -125,17 +125,3 @@ def test_its_page_fits(trained, open_file, pictures, size, dark):
     pictures(page, f"training-{size[0]}-{'dark' if dark else 'light'}")
     page.locator("[data-panel=loss]").get_by_role("button", name="table").click()
     assert page.locator("[data-panel=loss] tbody tr").count() == 20
-
-
-def test_a_button_trains_under_voila(voila, run_notebook, pictures):
-    cells = [SETUP + "import ipywidgets", "view = TrainingView(every=0.3, display=False)\n"
-        "button = ipywidgets.Button(description='Train')\n"
-        "how = Distillation(Optimisation(steps=40, learning_rate=1e-3), questions=2, passages=4)\n"
-        "options = dict(config=how, callback=view, progress=False)\n"
-        "def train(_):\n    kit.distil(encoder, questions, corpus, teacher, **options)\n"
-        "    view.finish()\nbutton.on_click(train)\nipywidgets.VBox([button, view])"]  # fmt: skip
-    page = run_notebook(voila, cells)
-    page.get_by_role("button", name="Train", exact=True).click()
-    page.wait_for_function(REACHED, arg=40)
-    page.locator("[data-panel=loss] .main-svg").first.wait_for()
-    pictures(page, "training-voila")
