@@ -54,8 +54,8 @@ def test_the_right_answer_passes():
         (anywhere, "somewhere"),
         (count, "gave a count"),
         (plain_argmax, "np.nanargmax"),
-        (lambda table, gold: 0.77, "0.666667 was wanted"),
-        (lambda table, gold: [1, 2], "One number was wanted"),
+        (lambda table, gold: 0.77, "0.666667 was expected"),
+        (lambda table, gold: [1, 2], "One number was expected"),
         (lambda table, gold: None, "returned None"),
     ],
 )

@@ -59,7 +59,7 @@ def test_mrr_passes_the_right_one():
         (lambda ranks, depth: 1 / ranks[ranks <= depth].mean(), "1 over the mean rank"),
         (lambda ranks, depth: 1 / ranks.mean(), "when a question is lost"),
         (lambda ranks, depth: np.where(ranks < depth + (depth == 3), 1 / ranks, 0.0).mean(), "depth itself counts"),
-        (lambda ranks, depth: 7.0, "was wanted"),
+        (lambda ranks, depth: 7.0, "was expected"),
     ],
 )
 def test_mrr_names_the_mistake(wrong, names):

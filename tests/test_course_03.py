@@ -103,7 +103,7 @@ def test_the_right_cost_passes():
         (lambda k, t, d, apart: 12 * d * d * k * t, "forgot the pairs"),
         (lambda k, t, d, apart: k * t * (12 * d * d + d * (t if apart else k * t)), "once for q.k"),
         (lambda k, t, d, apart: 12 * d * d * k * t + 2 * d * (t * t if apart else (k * t) ** 2), "one passage"),
-        (lambda k, t, d, apart: encoder_cost(k, t, d, apart) + 7, "was wanted, not 3487"),
+        (lambda k, t, d, apart: encoder_cost(k, t, d, apart) + 7, "was expected, not 3487"),
     ],
 )
 def test_a_wrong_cost_is_named(wrong, said):

@@ -36,7 +36,7 @@ def test_the_right_adist_passes():
         (lambda logits, lengths, labels: adist(logits, lengths, labels, over=("sum", "sum")), "layers and heads"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels) / 256, "divided by 256"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels, by=lambda x: x), "NaN"),
-        (lambda logits, lengths, labels: adist(logits, lengths, labels) + 1, "was wanted"),
+        (lambda logits, lengths, labels: adist(logits, lengths, labels) + 1, "was expected"),
     ],
 )
 def test_a_wrong_adist_is_named(wrong, said):
@@ -69,7 +69,7 @@ def test_the_right_mass_passes():
         (lambda p, marked: (p * marked[None, :, None])[..., 0, :].sum(-1).mean((0, 2)), "first passage"),
         (lambda p, marked: (p * marked[None, :, None]).mean((0, 2)).amax((-2, -1)), "highest token"),
         (mean_of_the_marked, "NaN"),
-        (lambda p, marked: answer_mass(p, marked) + 1, "was wanted"),
+        (lambda p, marked: answer_mass(p, marked) + 1, "was expected"),
     ],
 )
 def test_a_wrong_mass_is_named(wrong, said):

@@ -48,7 +48,7 @@ def test_the_right_rider_passes():
         (last, "come last"),
         (turned, "stable sort"),
         (lambda texts, prediction: range(len(texts)), "changed nothing"),
-        (lambda texts, prediction: [4, 1, 3, 0, 2], "was wanted, not [4.0"),
+        (lambda texts, prediction: [4, 1, 3, 0, 2], "was expected, not [4.0"),
         (everything_for_nothing, "empty prediction"),
     ],
 )

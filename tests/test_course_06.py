@@ -47,7 +47,7 @@ MARGIN_MISTAKES = {
     "you halved one": lambda s, t, m: right_margin(s, t, m) / 2,
     "returned None": lambda s, t, m: None,
     "One number": lambda s, t, m: (s - t) ** 2,
-    "was wanted, not 12345": lambda s, t, m: torch.tensor(12345.0),
+    "was expected, not 12345": lambda s, t, m: torch.tensor(12345.0),
 }
 
 
@@ -89,7 +89,7 @@ GRADIENT_MISTAKES = {
     "The temperature is missing": lambda s, t, tau: (s.softmax(1) - t.softmax(1)) / len(s),
     "before the softmax, on both sides": lambda s, t, tau: (s.softmax(1) - t.softmax(1)) / len(s) / tau,
     "the shape of the scores": lambda s, t, tau: torch.zeros(2, 2),
-    "was wanted, not [[0.0": lambda s, t, tau: torch.zeros_like(s),
+    "was expected, not [[0.0": lambda s, t, tau: torch.zeros_like(s),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from checks.chapter_07 import check_gain, check_shown, check_step_loss
+from checks.chapter_07 import check_draw, check_gain, check_step_loss
 
 from kit.losses import kl
 
@@ -47,7 +47,7 @@ def test_step_mistakes_are_named(words):
     assert words in verdict.message
 
 
-def shown(cells, count, rng):
+def draw(cells, count, rng):
     known = sorted((cell for cell in cells if cell[1] == cell[1]), key=lambda cell: -cell[1])
     return [known[0][0], *rng.sample([name for name, _ in known[1:]], min(count - 1, len(known) - 1))]
 
@@ -56,7 +56,7 @@ def best_first(cells):
     return [name for name, _ in sorted((cell for cell in cells if cell[1] == cell[1]), key=lambda cell: -cell[1])]
 
 
-SHOWN_MISTAKES = {
+DRAW_MISTAKES = {
     "NaN": lambda cells, count, rng: ["c", *rng.sample([name for name, _ in cells if name != "c"], count - 1)],
     "twice": lambda cells, count, rng: ["c", *rng.choices(best_first(cells)[1:], k=count - 1)],
     "Always": lambda cells, count, rng: best_first(cells)[:count],
@@ -66,20 +66,20 @@ SHOWN_MISTAKES = {
 }
 
 
-def test_shown_passes():
-    assert check_shown(shown).passed
+def test_draw_passes():
+    assert check_draw(draw).passed
 
 
-def test_few_passages_are_all_shown():
+def test_few_passages_are_all_drawn():
     def strict(cells, count, rng):
-        return shown(cells, count, rng) if len(best_first(cells)) >= count else []
+        return draw(cells, count, rng) if len(best_first(cells)) >= count else []
 
-    assert "show them all" in check_shown(strict).message
+    assert "draw them all" in check_draw(strict).message
 
 
-@pytest.mark.parametrize("words", SHOWN_MISTAKES)
-def test_shown_mistakes_are_named(words):
-    verdict = check_shown(SHOWN_MISTAKES[words])
+@pytest.mark.parametrize("words", DRAW_MISTAKES)
+def test_draw_mistakes_are_named(words):
+    verdict = check_draw(DRAW_MISTAKES[words])
     assert not verdict.passed
     assert words in verdict.message
 
@@ -92,7 +92,7 @@ GAIN_MISTAKES = {
     "ratio": lambda before, after, k: (after <= k).mean() / (before <= k).mean(),
     "won": lambda before, after, k: ((after <= k) & (before > k)).mean(),
     "share": lambda before, after, k: float((after <= k).sum()) - float((before <= k).sum()),
-    "was wanted, not 3.14": lambda before, after, k: np.pi,
+    "was expected, not 3.14": lambda before, after, k: np.pi,
 }
 
 

@@ -32,8 +32,8 @@ def test_the_right_overlap_passes():
         (shared(best, lambda a, b, k: len(a & b) / 5), "width of the table"),
         (lambda before, after, k: np.mean(before.top(k).passage_ids == after.top(k).passage_ids), "place by place"),
         (lambda before, after, k: 2 * shared(best, lambda a, b, k: len(a & b))(before, after, k), "take the mean"),
-        (lambda before, after, k: 0.9, "0.75 was wanted"),
-        (lambda before, after, k: "much", "One number was wanted"),
+        (lambda before, after, k: 0.9, "0.75 was expected"),
+        (lambda before, after, k: "much", "One number was expected"),
         (lambda before, after, k: None, "returned None"),
     ],
 )
@@ -54,8 +54,8 @@ def test_the_right_union_passes():
         (lambda first, second, k: np.mean(first <= k / 2), "first ranker alone"),
         (lambda first, second, k: np.mean(second <= k / 2), "second ranker alone"),
         (lambda first, second, k: np.sum(np.minimum(first, second) <= k / 2), "take the share"),
-        (lambda first, second, k: 0.9, "0.5 was wanted"),
-        (lambda first, second, k: [], "One number was wanted"),
+        (lambda first, second, k: 0.9, "0.5 was expected"),
+        (lambda first, second, k: [], "One number was expected"),
     ],
 )
 def test_a_wrong_union_is_named(wrong, named):

@@ -27,7 +27,7 @@ def precision(found, exact):
         (precision, "divide by k"),
         (lambda found, exact: right_overlap(found, exact) * 4, "between 0 and 1"),
         (lambda found, exact: 0.5, "all are there"),
-        (lambda found, exact: 0.1, "was wanted"),
+        (lambda found, exact: 0.1, "was expected"),
     ],
 )
 def test_overlap_names_the_mistake(wrong, names):
@@ -94,7 +94,7 @@ def test_gigabytes_passes_the_right_one():
         ({"table": 0}, "tables"),
         ({"unit": 2**30}, "GiB"),
         ({"unit": 1}, "That is bytes"),
-        ({"table": 8}, "2.38771 was wanted"),
+        ({"table": 8}, "2.38771 was expected"),
     ],
 )
 def test_gigabytes_names_the_mistake(changes, names):

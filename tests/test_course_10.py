@@ -57,7 +57,7 @@ IN_BATCH_MISTAKES = {
     "sign": lambda q, p, n: -right_nll(q, p, n),
     "normalised": lambda q, p, n: right_nll(*(torch.nn.functional.normalize(x, dim=-1) for x in (q, p, n))),
     "One number": lambda q, p, n: q @ p.T,
-    "was wanted, not 99": lambda q, p, n: torch.tensor(99.0),
+    "was expected, not 99": lambda q, p, n: torch.tensor(99.0),
 }
 
 

@@ -66,7 +66,7 @@ def test_the_right_size_passes():
         (lambda count, dimension, size: count * dimension * size * 8 / 1e9, "counted bits"),
         (lambda count, dimension, size: count * dimension * size, "That is bytes"),
         (lambda count, dimension, size: count * dimension * 4 / 1e9, "use bytes_per_number"),
-        (lambda count, dimension, size: 1.0, "64.5591 was wanted"),
+        (lambda count, dimension, size: 1.0, "64.5591 was expected"),
     ],
 )
 def test_a_wrong_size_is_named(wrong, named):
@@ -84,7 +84,7 @@ def test_the_right_step_passes():
         (lambda batch, accumulate, processes: batch * processes, "left out the gradient accumulation"),
         (lambda batch, accumulate, processes: batch * accumulate, "left out the processes"),
         (lambda batch, accumulate, processes: batch * processes // accumulate, "divided by accumulate"),
-        (lambda batch, accumulate, processes: 65, "64 was wanted"),
+        (lambda batch, accumulate, processes: 65, "64 was expected"),
     ],
 )
 def test_a_wrong_step_is_named(wrong, named):

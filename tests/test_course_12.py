@@ -24,7 +24,7 @@ def test_the_right_answers_pass():
             "case does not count",
         ),
         (lambda answer, passages: any(has_answer(p.title + " " + p.text, [answer]) for p in passages), "from a title"),
-        (lambda answer, passages: answer != "art" and answer != "Rome", "made up"),
+        (lambda answer, passages: answer != "art" and answer != "Rome", "invented"),
         (lambda answer, passages: None, "returned None"),
     ],
 )
@@ -40,7 +40,7 @@ def test_a_wrong_grounded_is_named(wrong, named):
         (lambda effects: int(np.argmax(np.abs(effects))), "largest absolute"),
         (lambda effects: int(np.argmin(np.abs(effects))), "closest to 0"),
         (lambda effects: int(np.argmax(effects)), "np.nanargmax"),
-        (lambda effects: "the second", "One number was wanted"),
+        (lambda effects: "the second", "One number was expected"),
     ],
 )
 def test_a_wrong_decisive_is_named(wrong, named):

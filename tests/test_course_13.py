@@ -35,7 +35,7 @@ def test_squares_pass():
         (lambda s, t, mask: ((s - t) ** 2).masked_fill(~mask, 0.0).sum() / mask.sum(), "The teacher gets a gradient"),
         (lambda s, t, mask: ((s - t.detach()) ** 2).masked_fill(~mask, 0.0).mean(), "divided by all cells"),
         (lambda s, t, mask: -squares(s, t, mask), "sign turned round"),
-        (lambda s, t, mask: ((s - t.detach()) ** 2).masked_fill(~mask, 0.0).sum(1), "One number was wanted"),
+        (lambda s, t, mask: ((s - t.detach()) ** 2).masked_fill(~mask, 0.0).sum(1), "One number was expected"),
         (lambda s, t, mask: squares(s, t, mask).item(), "keep the computation in torch"),
         (lambda s, t, mask: squares(s.detach(), t, mask), "has no gradient"),
         (lambda s, t, mask: squares(s, t, mask) + t.max().detach() * 0 + s.detach().min(), "what stands in a masked"),
@@ -78,7 +78,7 @@ def altered(change):
         (altered(lambda table: table.select(["q"])), "'r' has no row"),
         (altered(lambda table: table.top(1)), "other passages"),
         (altered(lambda table: ScoreTable("x", table.question_ids, table.passage_ids, table.values * 0)), "same score"),
-        (altered(lambda table: [1, 2]), "A ScoreTable was wanted"),
+        (altered(lambda table: [1, 2]), "A ScoreTable was expected"),
         (
             altered(lambda t: ScoreTable("x", t.question_ids, t.passage_ids, t.values * float("nan"))),
             "without a score",

@@ -29,12 +29,14 @@ def test_one_mistake_is_named_and_so_are_two_at_once():
 
 
 def test_an_unknown_mistake_is_shown_with_its_case():
-    assert named(lambda values: np.array(values) ** 2) == "[1.0, 2.0] was wanted, not [1.0, 4.0]. of two"
-    assert named(lambda values: np.array(values) if len(values) > 1 else [3.0]) == "[4.0] was wanted, not [3.0]. of one"
+    assert named(lambda values: np.array(values) ** 2) == "[1.0, 2.0] was expected, not [1.0, 4.0]. of two"
+    assert (
+        named(lambda values: np.array(values) if len(values) > 1 else [3.0]) == "[4.0] was expected, not [3.0]. of one"
+    )
 
 
 def test_another_kind_and_nan_are_named():
-    assert "An array (2,) was wanted, this is one number" in named(lambda values: 3)
+    assert "An array (2,) was expected, this is one number" in named(lambda values: 3)
     assert "this is str" in named(lambda values: "three")
     assert "-inf times 0" in named(lambda values: torch.tensor([float("nan")] * len(values)))
 
@@ -43,7 +45,7 @@ def test_an_error_and_nothing_are_mistakes():
     assert named(lambda values: 1 / 0) == "<lambda> raised ZeroDivisionError: division by zero."
     assert named(lambda values: list(values) if len(values) > 1 else 1 / 0).endswith("division by zero. of one")
     assert "returned None: fill in the TODO" in named(lambda values: None)
-    with pytest.raises(Mistake, match="A function is wanted, this is int"):
+    with pytest.raises(Mistake, match="A function is expected, this is int"):
         call(7)
 
 
@@ -54,7 +56,7 @@ def test_arguments_are_copies():
 
 
 def test_a_mistake_with_the_right_value_is_not_named():
-    with pytest.raises(Mistake, match=r"2 was wanted, not 5"):
+    with pytest.raises(Mistake, match=r"2 was expected, not 5"):
         compare(5.0, 2.0, {"never": 2.0})
     assert same([1, "a"], [1, "a"]) and not same([1, "b"], [1, "a"]) and same(np.nan, float("nan"))
 

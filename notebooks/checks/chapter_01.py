@@ -13,8 +13,8 @@ from kit.data import load_examples, validate
 from kit.metrics import normalize_answer
 from kit.types import KitError, ScoreTable
 
-# A broken file, record by record: a string for a list (which the kit reads as one answer), an id given twice, a passage
-# that says two things under one id, a score that is no number, an answer that is no string; and a blank alias.
+# A broken file, record by record: a string for a list (which the kit reads as one answer), an id that comes twice, one
+# id with two passages, a score that is no number, an answer that is no string; and a blank alias.
 BROKEN = (
     {"id": "q1", "question": "Which city is the capital of France?", "answers": "Paris",
      "ctxs": [{"id": "7", "title": "France", "text": "Paris is the capital of France.", "score": 4.0}]},
@@ -73,7 +73,7 @@ def _f1(
 def check_gold_recall(gold_recall):
     """A verdict on `gold_recall(table, gold, k)`: the share of questions with a gold passage among the k best."""
     ids = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", ""]]
-    table = ScoreTable("given", ["q1", "q2", "q3"], ids, [[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 1.0, np.nan]])
+    table = ScoreTable("retriever", ["q1", "q2", "q3"], ids, [[3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [2.0, 1.0, np.nan]])
     first = {"q1": {"a", "b"}, "q2": {"f"}, "q3": {"z"}}
     later = {"q1": {"b"}, "q2": {"d"}, "q3": {"h"}}
     note = "A question counts if one of its k passages of highest score is gold; take the mean over all questions."

@@ -15,7 +15,7 @@ def check_fusion(fusion):
     def scores(rankings: Sequence[Sequence[str]], c: int) -> list[float]:
         fused = call(fusion, rankings, c)
         if not isinstance(fused, Mapping):
-            raise Mistake(f"A dict {{passage: score}} is wanted, this is {type(fused).__name__}.")
+            raise Mistake(f"A dict {{passage: score}} is expected, this is {type(fused).__name__}.")
         if not fused:
             raise Mistake("The dict is empty: fill in the TODO.")
         missing = {name for ranking in rankings for name in ranking} - set(fused)
@@ -32,7 +32,7 @@ def check_fusion(fusion):
         "You kept one ranking's term where both have the passage: the terms are summed.": {"joined": max},
         "You kept the last ranking's term where both have the passage: the terms are summed.":
             {"joined": lambda terms: terms[-1]},
-        "You took the mean of the terms: the sum is wanted, or a passage of one ranking alone would not lose.":
+        "You took the mean of the terms: the sum is expected, or a passage of one ranking alone would not lose.":
             {"joined": np.mean},
         "c is an argument: with c = 1 the first of a ranking gets 1/2.": {"constant": 60},
     }, tolerance=1e-6)  # fmt: skip
@@ -58,7 +58,7 @@ def check_mrr(mrr):
         "A passage at the depth itself counts (use <=).": {"early": True},
         "You summed: take the mean over the questions.": {"mean": np.sum},
     })  # fmt: skip
-    return "(1 + 1/2 + 0 + 0) / 4. Half of the measure is made by rank 1."
+    return "(1 + 1/2 + 0 + 0) / 4. Half of the measure is rank 1."
 
 
 def _mrr(ranks: np.ndarray, depth: int, cut=True, lost=True, of_mean=False, early=False, mean=np.mean) -> float:
@@ -78,7 +78,7 @@ def check_paired_p(p):
     if abs(value - exact) > 0.01:
         slips = {
             "You counted one direction only: take the absolute value of both sums.": abs(value - exact / 2) < 0.008,
-            "You counted the swaps with a smaller difference: those at least as large are wanted.":
+            "You counted the swaps with a smaller difference: those at least as large are expected.":
                 abs(value - (1 - exact)) < 0.01,
             "You drew questions anew (a bootstrap, centred on the observed difference): swap a and b instead.":
                 0.4 < value < 0.65,

@@ -45,9 +45,9 @@ def _check_shapes(fused: Tensor, real: Tensor, right: Tensor, mask: Tensor) -> N
     if fused.shape[1:2] == (int(mask.sum((1, 2)).min()),):
         raise Mistake("You cut every question to the shortest one: s is the largest number of real tokens.")
     if fused.shape != right.shape:
-        raise Mistake(f"The states have shape {tuple(fused.shape)}; (q, s, d) = {tuple(right.shape)} is wanted.")
+        raise Mistake(f"The states have shape {tuple(fused.shape)}; (q, s, d) = {tuple(right.shape)} is expected.")
     if real.shape != right.shape[:2] or real.dtype != torch.bool:
-        raise Mistake(f"The mask is {tuple(real.shape)}, {real.dtype}; {tuple(right.shape[:2])}, torch.bool is wanted.")
+        raise Mistake(f"The mask is {tuple(real.shape)}, {real.dtype}; {tuple(right.shape[:2])}, torch.bool expected.")
 
 
 def _order_mistake(fused: Tensor, real: Tensor, rows: list[Tensor], padding: Tensor) -> str:

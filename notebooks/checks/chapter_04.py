@@ -17,7 +17,7 @@ def check_adist(adist):
     over a passage's tokens, the mean over the real answer tokens. No factor 1/256.
 
     >>> check_adist(lambda logits, value_lengths, labels: logits)
-    Not yet: A score for each passage of each question, (2, 2), is wanted; yours is (2, 2, 2, 2, 2, 3).
+    Not yet: A score for each passage of each question, (2, 2), is expected; yours is (2, 2, 2, 2, 2, 3).
     """
     random = torch.Generator().manual_seed(0)
     mask = torch.arange(TOKENS) < torch.tensor(LENGTHS)[..., None]  # (q, k, t)
@@ -30,12 +30,12 @@ def check_adist(adist):
         return tensor(call(adist, *arguments), (2, 2), "A score for each passage of each question")
 
     compare_calls(scores, _adist, {"Check each mean and sum in turn.": (logits, lengths, labels)}, {
-        "You left out the length of the values: probability times ||v|| is wanted.": {"weigh": False},
+        "You left out the length of the values: probability times ||v|| is expected.": {"weigh": False},
         "Your softmax is over each passage's own tokens: passages compete, so it is over all k*t of them.":
             {"softmax": lambda x: x.softmax(-1)},
         "Your softmax is over the answer's tokens: it is over all k*t tokens of the passages.":
             {"softmax": lambda x: x.softmax(-3)},
-        "There is no softmax in it: probabilities are wanted, not logits (at padding, -inf times 0 is NaN).":
+        "There is no softmax in it: probabilities are expected, not logits (at padding, -inf times 0 is NaN).":
             {"softmax": lambda x: x},
         "You counted padded answer tokens (label -100): the mean is over the real ones.": {"answer": "all"},
         "You took the first answer token alone: the mean is over all real answer tokens.": {"answer": "first"},

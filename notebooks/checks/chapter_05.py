@@ -65,7 +65,7 @@ def check_length_free(length_free):
     def around(scores: np.ndarray, lengths: np.ndarray) -> np.ndarray:  # a question's constant does not matter
         result = np.asarray(call(length_free, scores, lengths), dtype=float)
         if result.shape != scores.shape:
-            raise Mistake(f"A score for each cell, {scores.shape}, is wanted; yours is {result.shape}.")
+            raise Mistake(f"A score for each cell, {scores.shape}, is expected; yours is {result.shape}.")
         return _centred(result)
 
     note = "Your scores still lean on length, or lean the other way."

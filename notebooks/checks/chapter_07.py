@@ -25,7 +25,7 @@ def check_step_loss(step_loss):
     student_input, teacher_input = questions.clone().requires_grad_(), teacher.clone().requires_grad_()
     value = call(step_loss, student_input, passages, teacher_input, mask, copied=False)
     if not isinstance(value, Tensor) or value.ndim != 0:
-        raise Mistake("One number was wanted: a tensor without dimensions, the mean over the questions.")
+        raise Mistake("One number was expected: a tensor without dimensions, the mean over the questions.")
     if value.isnan():
         raise Mistake("The loss is NaN: at masked cells -inf times 0 is NaN. Put 0 there after log_softmax.")
     slips = {
@@ -66,18 +66,18 @@ def _step_loss(
 
 
 @checker
-def check_shown(shown):
-    """A verdict on `shown(cells, count, rng)`: the teacher's best passage and others drawn, each scored and once."""
+def check_draw(draw):
+    """A verdict on `draw(cells, count, rng)`: the teacher's best passage and others drawn, each scored and once."""
     cells = [("a", 1.0), ("b", float("nan")), ("c", 5.0), ("d", 4.0), ("e", -2.0), ("f", float("nan")), ("g", 3.0)]
     real, drawn = {name for name, value in cells if value == value}, []
     for seed in range(40):
-        names = [name[0] if isinstance(name, tuple) else name for name in call(shown, cells, 3, random.Random(seed))]
+        names = [name[0] if isinstance(name, tuple) else name for name in call(draw, cells, 3, random.Random(seed))]
         if set(names) & {"b", "f"}:
-            raise Mistake("b or f was shown, whose score is NaN: the teacher did not score it. (NaN != NaN.)")
+            raise Mistake("b or f was drawn, whose score is NaN: the teacher did not score it. (NaN != NaN.)")
         if len(set(names)) < len(names):
             raise Mistake(f"{names}: a passage came twice. Draw without replacement, from all but the best.")
         if len(names) != 3 or not set(names) <= real:
-            raise Mistake(f"3 of the passages were wanted, not {names}.")
+            raise Mistake(f"3 of the passages were expected, not {names}.")
         if "c" not in names:
             raise Mistake(f"{names}: c, which the teacher likes best, is missing. Keep it, and draw the others.")
         drawn.append(frozenset(names))
@@ -86,11 +86,11 @@ def check_shown(shown):
     if missing := real - set().union(*drawn):
         raise Mistake(f"{sorted(missing)} never came in 40 draws: every scored passage may.")
     try:
-        few = call(shown, cells[:3], 5, random.Random(0))
+        few = call(draw, cells[:3], 5, random.Random(0))
     except Mistake:
         few = ()
     if len(few) != 2:
-        raise Mistake("With fewer scored passages than `count`, show them all.")
+        raise Mistake("With fewer scored passages than `count`, draw them all.")
     return "the student meets the best passage each time, and all others sooner or later."
 
 
@@ -101,7 +101,7 @@ def check_gain(gain):
     compare_calls(lambda *case: number(call(gain, *case)), _gain, cases, {
         "Rank k counts: a passage at rank 5 is among the first 5 (use <=).": {"early": True},
         "The sign is turned: after less before.": {"factor": -1},
-        "Times 100: shares were wanted, 0 to 1.": {"factor": 100},
+        "Times 100: shares were expected, 0 to 1.": {"factor": 100},
         "This is a count of questions: take the share.": {"factor": len(RANKS[0])},
         "This is the relative gain: the papers' tables are of differences.": {"form": lambda a, b: b / a - 1},
         "This is the ratio: the papers' tables are of differences.": {"form": lambda a, b: b / a},

@@ -52,7 +52,7 @@ def check_union_recall(union_recall):
     compare_calls(lambda *case: number(call(union_recall, *case)), _union_recall, cases, {
         "You gave each ranker k places: together they would show 2k passages. Half of k is each one's share.":
             {"share": 1},
-        "You asked for both to have it: one of the two is enough.": {"joined": np.logical_and},
+        "Both must have it here: one of the two is enough.": {"joined": np.logical_and},
         "You looked at the first ranker alone.": {"joined": lambda a, b: a},
         "You looked at the second ranker alone.": {"joined": lambda a, b: b},
         "Rank k / 2 counts (use <=).": {"early": True},

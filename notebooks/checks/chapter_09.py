@@ -15,10 +15,10 @@ def check_overlap(overlap):
     compare_calls(lambda *case: number(call(overlap, *case)), _overlap, cases, {
         "You compared position by position; a passage at another rank counts all the same: use sets.":
             {"places": True},
-        "One passage in common is not enough: the share of all four is wanted.": {"any_of": True},
+        "One passage in common is not enough: the share of all four is expected.": {"any_of": True},
         precision: {"divisor": lambda a, b: sum(name != "" for name in a)},
         precision + " A missing cell is not a passage.": {"divisor": lambda a, b: len(set(a))},
-        "A share between 0 and 1 is wanted: divide by k.": {"divisor": lambda a, b: 1},
+        "A share between 0 and 1 is expected: divide by k.": {"divisor": lambda a, b: 1},
         "You summed over questions: take the mean.": {"mean": np.sum},
     })  # fmt: skip
     return "3 of 4 and 1 of 4. The order does not count, and a missing cell counts as not retrieved."
@@ -46,9 +46,9 @@ def check_merge(merge):
     try:
         ids, scores = np.asarray(result[0]), np.asarray(result[1], dtype=float)
     except (TypeError, ValueError, IndexError, KeyError):
-        raise Mistake("A pair is wanted: ids (q, k) and their scores (q, k).") from None
+        raise Mistake("A pair is expected: ids (q, k) and their scores (q, k).") from None
     if ids.shape != (2, 3) or scores.shape != (2, 3):
-        raise Mistake(f"Ids and scores (2, 3) are wanted, these are {ids.shape} and {scores.shape}.")
+        raise Mistake(f"Ids and scores (2, 3) are expected, these are {ids.shape} and {scores.shape}.")
     if (ids == "").any() or np.isnan(scores).any():
         raise Mistake("A missing cell came out before a passage: NaN is first when an ascending order is turned round.")
     right = np.array([["a", "e", "f"], ["g", "h", "j"]])
@@ -61,7 +61,7 @@ def check_merge(merge):
 
 def _merge_mistake(ids: np.ndarray, right: np.ndarray) -> str:
     if (np.sort(ids, axis=1) == np.sort(right, axis=1)).all():
-        return "The passages are right, and best first is wanted: sort by falling score."
+        return "The passages are right, and best first is expected: sort by falling score."
     if ids[0].tolist() in (["a", "b", "e"], ["a", "e", "i"]):
         return "The shards' lists stand one after the other as they came: sort all candidates of a question together."
     if ids[0].tolist() == right[0].tolist():

@@ -28,7 +28,7 @@ def check_leave_one_out(leave_one_out):
 
     scores = np.asarray(call(leave_one_out, loss_of, names), dtype=float)
     if scores.shape != (len(names),):
-        raise Mistake(f"A score for each of the {len(names)} passages is wanted, not {scores.shape}.")
+        raise Mistake(f"A score for each of the {len(names)} passages is expected, not {scores.shape}.")
     helps = np.array(list(HELPS.values()))
     right, with_all = ALONE - (helps.sum() - helps), ALONE - helps.sum()
     compare(scores, right, {
@@ -54,7 +54,7 @@ def check_in_batch(in_batch_nll):
     def loss(*arguments: Tensor) -> float:
         value = call(in_batch_nll, *arguments)
         if not isinstance(value, Tensor) or value.ndim != 0:
-            raise Mistake("One number was wanted: a tensor without dimensions, the mean over the questions.")
+            raise Mistake("One number was expected: a tensor without dimensions, the mean over the questions.")
         return float(value)
 
     compare_calls(loss, _in_batch_nll, {"": (questions, positives, negatives)}, {
@@ -91,7 +91,7 @@ def check_mean(mean_of):
     def table(tables: Sequence[np.ndarray]) -> np.ndarray:
         values = np.asarray(call(mean_of, tables), dtype=float)
         if values.shape != tables[0].shape:
-            raise Mistake(f"A table {tables[0].shape} was wanted, not {values.shape}.")
+            raise Mistake(f"A table {tables[0].shape} was expected, not {values.shape}.")
         return values
 
     spread = "A NaN spread over its question: leave NaN out of the mean and deviation (np.nanmean, np.nanstd)."

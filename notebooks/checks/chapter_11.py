@@ -14,7 +14,7 @@ def check_shards(shards_of):
             try:
                 shards += [(int(start), int(stop)) for start, stop in call(shards_of, part, parts, count, size)]
             except (TypeError, ValueError):
-                raise Mistake("A list of pairs (start, stop) is wanted, of this process alone.") from None
+                raise Mistake("A list of pairs (start, stop) is expected, of this process alone.") from None
         if mistake := _shard_mistake(shards, count, size):
             raise Mistake(f"With {count} passages in shards of {size} over {parts} processes: {mistake}")
     return "Every passage is embedded once, the last shard takes the remainder, and no process waits for another."
@@ -60,7 +60,7 @@ def _gigabytes(count: int, dimension: int, each: int, size=lambda b: b, unit=1e9
 
 @checker
 def check_step(questions_of_a_step):
-    """A verdict on `questions_of_a_step(batch, accumulate, processes)`: how many questions one update is made of."""
+    """A verdict on `questions_of_a_step(batch, accumulate, processes)`: how many questions one update learns from."""
     divided = "You divided by accumulate: an update comes after `accumulate` batches, so it has more, not fewer."
     compare(number(call(questions_of_a_step, 2, 8, 4)), 64, {
         "You left out the gradient accumulation: an update comes only after `accumulate` batches.": 8,

@@ -20,7 +20,7 @@ def check_grounded(grounded):
         ("paris", True, "'paris' was overlooked: case does not count."),
         ("art", False, "'art' was taken from inside 'starts': compare whole words (kit.metrics.has_answer does)."),
         ("Rome", False, "'Rome' was taken from a title: the answer must be stated in the text."),
-        ("Berlin", False, "'Berlin' is in none of the texts: that answer was made up, not read."),
+        ("Berlin", False, "'Berlin' is in none of the texts: that answer was invented, not read."),
     ]
     for answer, stands, why in cases:
         if bool(call(grounded, answer, READ)) != stands:
@@ -38,8 +38,8 @@ def check_decisive(decisive):
         "You took the most negative effect, or the largest absolute one: that passage speaks against the answer.": 2,
         "You took the passage closest to 0: its absence changes nothing.": 0,
         "You took the last passage.": 3,
-        "This is the effect: the place of its passage is wanted.": 2.5,
+        "This is the effect: the place of its passage is expected.": 2.5,
     }, "The place of one passage.")  # fmt: skip
     if number(call(decisive, np.array([np.nan, -0.2, 0.3, 0.0]))) != 2:
-        raise Mistake("With a NaN among the effects the highest of the others was wanted: use np.nanargmax.")
+        raise Mistake("With a NaN among the effects the highest of the others was expected: use np.nanargmax.")
     return "The passage whose absence costs the answer most."

@@ -45,9 +45,9 @@ def check_own_loss(loss):
 
 def _check_value(value: Any) -> None:
     if not isinstance(value, Tensor):
-        raise Mistake(f"A tensor was wanted, this is {type(value).__name__}: keep the computation in torch.")
+        raise Mistake(f"A tensor was expected, this is {type(value).__name__}: keep the computation in torch.")
     if value.numel() != 1:
-        raise Mistake(f"One number was wanted, this has the shape {tuple(value.shape)}: take the mean over questions.")
+        raise Mistake(f"One number was expected, this has shape {tuple(value.shape)}: take the mean over questions.")
     if not torch.isfinite(value):
         raise Mistake(
             f"The value is {value.item()}: a masked cell of -inf times 0 is NaN; use masked_fill with a finite number."
@@ -63,7 +63,7 @@ def check_own_teacher(teacher, questions, corpus, table):
         raise Mistake("A teacher has a method score(questions, corpus, table).")
     scores = call(teacher.score, questions, corpus, table)
     if not isinstance(scores, ScoreTable):
-        raise Mistake(f"A ScoreTable was wanted, this is {type(scores).__name__}.")
+        raise Mistake(f"A ScoreTable was expected, this is {type(scores).__name__}.")
     spreads = []
     for question in questions:
         if question.id not in scores.rows:

@@ -22,8 +22,8 @@ NAN = "A value is NaN: -inf times 0, inf - inf or 0 / 0 gives it. Put a finite n
 class Verdict:
     """A checker's answer: whether the exercise is solved, and one sentence that says what is right or still wrong.
 
-    >>> Verdict(False, "You summed; the mean is wanted.")
-    Not yet: You summed; the mean is wanted.
+    >>> Verdict(False, "You summed; the mean is expected.")
+    Not yet: You summed; the mean is expected.
     """
 
     passed: bool
@@ -50,7 +50,7 @@ def call(function: Callable[..., Any], *arguments: Any, copied: bool = True, **n
     checks.compare.Mistake: <lambda> returned None: fill in the TODO, and return the result.
     """
     if not callable(function):
-        raise Mistake(f"A function is wanted, this is {type(function).__name__}.")
+        raise Mistake(f"A function is expected, this is {type(function).__name__}.")
     name = getattr(function, "__name__", "your function")
     try:
         result = function(*(deepcopy(arguments) if copied else arguments), **named)
@@ -77,7 +77,7 @@ def checker(check: Callable[..., str]) -> Callable[..., Verdict]:
 
 
 def compare(value: Any, correct: Any, mistakes: Mapping[str, Any], note: str = "", tolerance: float = 1e-4) -> None:
-    """Nothing if the values agree; else raises `Mistake`: the sentence whose value it is, or what is wanted.
+    """Nothing if the values agree; else raises `Mistake`: the sentence whose value it is, or what is expected.
 
     >>> compare(4.0, 2.0, {"You summed: take the mean.": 4.0})
     Traceback (most recent call last):
@@ -88,13 +88,13 @@ def compare(value: Any, correct: Any, mistakes: Mapping[str, Any], note: str = "
     for message, wrong in mistakes.items():
         if same(value, wrong, tolerance) and not same(wrong, correct, tolerance):
             raise Mistake(message)
-    shape, wanted = _shape(value), _shape(correct)
-    if shape != wanted:
+    shape, expected = _shape(value), _shape(correct)
+    if shape != expected:
         kind = shape.lower() if shape else type(value).__name__
-        raise Mistake(f"{wanted or type(correct).__name__} was wanted, this is {kind}. {note}".strip())
+        raise Mistake(f"{expected or type(correct).__name__} was expected, this is {kind}. {note}".strip())
     if shape and np.isnan(_array(value)).any() and not np.isnan(_array(correct)).any():
         raise Mistake(f"{NAN} {note}".strip())
-    raise Mistake(f"{_short(correct)} was wanted, not {_short(value)}. {note}".strip())
+    raise Mistake(f"{_short(correct)} was expected, not {_short(value)}. {note}".strip())
 
 
 def compare_calls(
@@ -143,17 +143,17 @@ def same(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
 
 
 def tensor(value: Any, shape: tuple[int, ...], what: str) -> Tensor:
-    """The value, if it is a tensor of that shape. Raises `Mistake` if not; `what` says what was wanted."""
+    """The value, if it is a tensor of that shape. Raises `Mistake` if not; `what` says what was expected."""
     if not isinstance(value, Tensor) or tuple(value.shape) != shape:
         got = f"{tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise Mistake(f"{what}, {shape}, is wanted; yours is {got}.")
+        raise Mistake(f"{what}, {shape}, is expected; yours is {got}.")
     return value
 
 
 def number(value: Any) -> float:
     """The value as a number. Raises `Mistake` if it is none."""
     if (shape := _shape(value)) != "One number":
-        raise Mistake(f"One number was wanted, this is {shape.lower() if shape else type(value).__name__}.")
+        raise Mistake(f"One number was expected, this is {shape.lower() if shape else type(value).__name__}.")
     return float(value)
 
 
