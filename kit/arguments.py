@@ -78,8 +78,8 @@ def named(where: str, value: str | T | Any, table: Mapping[str, T], kind: Any) -
     return value if isinstance(value, kind) else table[one_of(where, value, table)]
 
 
-def instance_of(where: str, value: object, kind: type[T] | tuple[type, ...], wanted: str) -> T:
+def instance_of(where: str, value: Any, kind: Any, wanted: str) -> Any:
     """The value, which is of `kind`."""
     if not isinstance(value, kind):
         raise KitError(where, wanted, f"{value!r:.60}")
-    return value  # type: ignore[return-value]
+    return value

@@ -173,8 +173,9 @@ def check_faiss(need: Requirement | None) -> Check:
         return Check("faiss", False, f"{installed[0]} without its module", remedy)
     version = _version(installed[0]) or ""
     ok = need is None or need.specifier.contains(version, prereleases=True)
-    found = f"{installed[0]} {version}" + ("" if need is None else f" (wanted {need.specifier})")
-    return Check("faiss", ok, found, "" if ok else f"pip install '{installed[0]}{need.specifier}'")
+    wanted = "" if need is None else str(need.specifier)
+    found = f"{installed[0]} {version}" + (f" (wanted {wanted})" if wanted else "")
+    return Check("faiss", ok, found, "" if ok else f"pip install '{installed[0]}{wanted}'")
 
 
 def check_widgets() -> Check:

@@ -166,7 +166,7 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def read_json(path: str | Path, kind: type = object) -> Any:
+def read_json(path: str | Path, kind: type[Any] = object) -> Any:
     """The value in a JSON file; raises `KitError` if it is missing, does not read or is not of `kind` (dict, list)."""
     try:
         value = json.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -175,7 +175,7 @@ def read_json(path: str | Path, kind: type = object) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         raise KitError(str(path), "JSON", f"a file that does not read ({error})") from None
     if not isinstance(value, kind):
-        names = {dict: "a JSON object", list: "a JSON list"}
+        names: dict[type[Any], str] = {dict: "a JSON object", list: "a JSON list"}
         raise KitError(str(path), names.get(kind, kind.__name__), type(value).__name__)
     return value
 

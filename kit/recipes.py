@@ -117,7 +117,8 @@ class Recipe:
         >>> RECIPES["fid-kd"].changed("toy", loss="margin_mse", optimisation={"steps": 8}).toy.loss_options
         {}
         """
-        config, where = self.config(scale), f"recipe {self.name!r}"
+        config: Any = self.config(scale)
+        where = f"recipe {self.name!r}"
         changes: dict[str, Any] = {"optimisation": config.optimisation.changed(**(optimisation or {}))}
         if questions is not None:
             changes["questions"] = questions
@@ -127,7 +128,7 @@ class Recipe:
                 raise KitError(f"{where}, passages", wanted, passages)
             changes["passages"] = passages
         if loss is None and not loss_options:
-            return replace(self, **{scale: replace(config, **changes)})
+            return self._at(scale, replace(config, **changes))
         if self.batches not in ("listwise", "pairs"):
             name, value = next(iter({**({"loss": loss} if loss else {}), **(loss_options or {})}.items()))
             raise KitError(f"{where}, {name}", f"none: {self.name} has its own loss", repr(value))
@@ -139,7 +140,10 @@ class Recipe:
             if value <= 0:
                 raise KitError(f"{where}, {name}", "a number above 0", value)
         changes["loss_options"] = {**kept, **(loss_options or {})}
-        return replace(self, loss=loss, **{scale: replace(config, **changes)})
+        return replace(self, loss=loss)._at(scale, replace(config, **changes))
+
+    def _at(self, scale: str, config: Config) -> Recipe:
+        return replace(self, toy=config) if scale == "toy" else replace(self, full=config)
 
 
 _TOY_LISTS = DISTILLATION["toy"]  # [K] the toy's, measured with fid-kd: its temperatures are for that teacher

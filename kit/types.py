@@ -8,11 +8,12 @@ tokens, `v` vocabulary, `d` embedding, `h` heads, `n` layers, `x` any batch.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,7 +90,7 @@ def is_blank(text: str) -> bool:
     return not any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
-def _check_strings(what: str, item: object, names: Sequence[str]) -> None:
+def _check_strings(what: str, item: Any, names: Sequence[str]) -> None:
     for name in names:
         value = getattr(item, name)
         if not isinstance(value, str):
@@ -212,8 +213,8 @@ class ScoreTable:
         """
         width = max(map(len, rows.values()), default=0)
         padded = [[*row, *[("", np.nan)] * (width - len(row))] for row in rows.values()]
-        passage_ids = [[passage_id for passage_id, _ in row] for row in padded]
-        return cls(name, list(rows), passage_ids, [[value for _, value in row] for row in padded])
+        columns: list[Any] = [[[cell[side] for cell in row] for row in padded] for side in (0, 1)]
+        return cls(name, *[list(rows), *columns])
 
     def aligned_to(self, other: ScoreTable) -> ScoreTable:
         """This table's values in the cells of `other`: its questions, its passages, its order.
@@ -287,14 +288,14 @@ def _as_ids(where: str, ids: object) -> np.ndarray:
     return np.array(taken, dtype=np.str_)
 
 
-def _as_grid(where: str, rows: object, count: int, dtype: type) -> np.ndarray:
+def _as_grid(where: str, rows: Any, count: int, dtype: type) -> np.ndarray:
     """Rows as a (count, k) array of its own; rows of different lengths are an error."""
     if hasattr(rows, "detach"):  # a torch tensor, without importing torch
         rows = rows.detach().cpu().float().numpy()
     try:
         rows = rows if isinstance(rows, np.ndarray) else [() if isinstance(row, str) else list(row) for row in rows]
         lengths = {len(row) for row in rows}
-        grid = np.array([] if len(lengths) > 1 else rows, dtype=dtype)
+        grid: np.ndarray = np.array([] if len(lengths) > 1 else rows, dtype=dtype)
     except (TypeError, ValueError):
         raise KitError(where, f"{count} rows, one a question", f"{rows!r:.60}") from None
     if len(lengths) > 1:
@@ -310,5 +311,4 @@ def _as_grid(where: str, rows: object, count: int, dtype: type) -> np.ndarray:
 
 
 def _first_repeated(ids: Sequence[str]) -> str:
-    seen: set[str] = set()
-    return next(f"{i!r} twice" for i in ids if i in seen or seen.add(i))
+    return next(f"{one!r} twice" for one, count in Counter(ids).items() if count > 1)

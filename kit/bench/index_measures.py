@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -131,9 +132,9 @@ def measured_spec(
     built = time.perf_counter() - start
     size, shape = index.bytes, (len(index), index.dimension)
     for setting in settings_of(index, trial):
-        options = {} if setting is None else {index.search_option: setting}
+        options: dict[str, Any] = {} if setting is None else {str(index.search_option): setting}
         found, _ = index.search(asked, trial.k, **options)
-        ms = 1000 * _seconds(lambda options=options: _searched(index, asked, trial, options), asked, trial)
+        ms = 1000 * _seconds(partial(_searched, index, asked, trial, options), asked, trial)
         recall = recall_of(found, wanted)
         yield Measured(spec, index.search_option or "", setting, recall, ms, size, built, index.cells, *shape)
 
@@ -141,8 +142,8 @@ def measured_spec(
 def settings_of(index: VectorIndex, trial: Trial) -> list[int | None]:
     """The settings of the trial that this index has: nprobe up to its cells, efSearch, or none."""
     if index.search_option == "nprobe":
-        return sorted({min(n, index.cells) for n in trial.nprobes})
-    return sorted(set(trial.ef_searches)) if index.search_option == "ef_search" else [None]
+        return [*sorted({min(n, index.cells) for n in trial.nprobes})]
+    return [*sorted(set(trial.ef_searches))] if index.search_option == "ef_search" else [None]
 
 
 def exact_ids(vectors: Any, asked: Float[np.ndarray, "x d"], k: int, ids: Any) -> np.ndarray:

@@ -88,9 +88,10 @@ def extrapolated(measured: Measured, spec: str, count: int, dimension: int) -> f
         raise KitError("extrapolation", f"an index of the kind of {spec}", measured.spec)
     if kind == "graph":
         return measured.milliseconds * wider * math.log(max(2, count)) / math.log(max(2, measured.count))
-    if not measured.cells:
+    named = re.search(r"IVF(\d+)", spec)
+    if not measured.cells or measured.setting is None or named is None:
         return measured.milliseconds * wider * count / measured.count
-    share, cells = measured.setting / measured.cells, int(re.search(r"IVF(\d+)", spec)[1])
+    share, cells = measured.setting / measured.cells, int(named[1])
     looked = (share * count + cells) / (share * measured.count + measured.cells)
     return measured.milliseconds * wider * looked
 

@@ -138,15 +138,15 @@ def random_reader(size: Size, device: torch.device, seed: int) -> FiDReader:
         num_layers=size.layers,
         num_decoder_layers=size.layers,
         num_heads=size.heads,
-        decoder_start_token_id=0,
     )
+    config.decoder_start_token_id = 0
     return FiDReader(T5ForConditionalGeneration(config)).to(device).eval()
 
 
 def measure_search(size: Size, seed: int, *, questions: int = 64, k: int = 100) -> list[Measure]:
     """Seconds of an exact search of vectors on disk (float16, shard by shard), against FAISS Flat in memory."""
     from kit.index import build_index
-    from kit.index.vectors import write_vectors
+    from kit.index.vectors import read_vectors, write_vectors
     from kit.retrieve.dense import exact_search
 
     rng = np.random.default_rng(seed)
@@ -154,7 +154,8 @@ def measure_search(size: Size, seed: int, *, questions: int = 64, k: int = 100) 
     vectors = rng.standard_normal((size.vectors, size.d_model), dtype=np.float32)
     asked = rng.standard_normal((questions, size.d_model), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        stored = write_vectors(Path(folder) / "vectors", ids, vectors, shard_size=20_000)
+        write_vectors(Path(folder) / "vectors", ids, vectors, shard_size=20_000)
+        stored = read_vectors(Path(folder) / "vectors")
         start = time.perf_counter()
         index = build_index(None, stored)
         built = time.perf_counter() - start

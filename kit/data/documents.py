@@ -22,21 +22,21 @@ def prepare(
     Each file of questions becomes a `.jsonl` beside `out`. Raises `KitError` for texts without words, and for an output
     that would be written over an input; nothing is written then.
     """
-    texts, sources, out = list(map(Path, texts)), list(map(Path, questions)), Path(out)
+    files, sources, out = list(map(Path, texts)), list(map(Path, questions)), Path(out)
     file_format(out, FORMATS)
     converted = {out.parent / f"{path.name.split('.')[0]}.jsonl": load_questions(path) for path in sources}
     if len(converted) < len(sources):
         raise KitError("prepare, questions", f"files of names that stay different in {out.parent}", "equal ones")
-    refuse_overwriting((out, *converted), (*texts, *sources))
+    refuse_overwriting((out, *converted), (*files, *sources))
     count = 0
 
     def counted() -> Iterator[Passage]:
         nonlocal count
-        for passage in cut_passages(documents(texts), words):
+        for passage in cut_passages(documents(files), words):
             count += 1
             yield passage
         if not count:
-            raise KitError(", ".join(map(str, texts)), "texts with words", "none")
+            raise KitError(", ".join(map(str, files)), "texts with words", "none")
 
     save_passages(out, counted())
     for target, items in converted.items():

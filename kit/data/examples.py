@@ -201,7 +201,7 @@ def _question(record: dict[str, Any], position: int) -> Question:
 
 def _answers(record: dict[str, Any]) -> tuple[str, ...]:
     """Answers as FiD has them (a list), or one string, lists of aliases, SQuAD's objects with a `text`."""
-    value = next((record[key] for key in ("answers", "answer") if record.get(key) is not None), [])
+    value: Any = next((record[key] for key in ("answers", "answer") if record.get(key) is not None), [])
     flat: list[Any] = []
     for one in [value] if isinstance(value, str | dict) else value if isinstance(value, list) else [value]:
         flat += one if isinstance(one, list) else [one]
@@ -223,7 +223,8 @@ def _contexts(record: dict[str, Any]) -> tuple[list[Passage], list[float]]:
         raise KitError("", f"passages in {', '.join((*CONTEXTS, *DPR_CONTEXTS))}", f"the key {strange[0]!r}")
     if len(keys) > 1 and not set(keys) <= {*DPR_CONTEXTS}:
         raise KitError("", "passages under one key", " and ".join(keys))
-    passages, scores, numbers = [], [], {}
+    passages, scores = list[Passage](), list[float]()
+    numbers: dict[str, int] = {}
     for key in keys:
         contexts = record[key]
         if not isinstance(contexts, list) or not all(isinstance(context, dict | str) for context in contexts):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from itertools import islice
 from pathlib import Path
@@ -120,7 +121,7 @@ def _validate_passages(path: str | Path) -> Report:
     try:
         for passage in load_passages(path).passages():
             report.passages += 1
-            _check_passage(passage, lambda what, name=passage.id: report.warn(what, f"passage {name!r}"))
+            _check_passage(passage, partial(report.warn, where=f"passage {passage.id!r}"))
     except KitError as error:
         report.errors.append(str(error))
     return report

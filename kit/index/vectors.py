@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -154,8 +155,7 @@ def id_column(ids: Sequence[str] | pyarrow.Array) -> pyarrow.Array:
             raise KitError(f"id {wrong}", "a string that is not empty", repr(ids[wrong]))
         ids = pyarrow.array(list(ids), pyarrow.large_string())
     if pyarrow.compute.count_distinct(ids).as_py() != len(ids):
-        seen: set[str] = set()
-        twice = next(name for name in ids.to_pylist() if name in seen or seen.add(name))
+        twice = next(name for name, count in Counter(ids.to_pylist()).items() if count > 1)
         raise KitError("ids", "ids that differ", f"{twice!r} twice")
     return ids
 

@@ -34,7 +34,7 @@ def answer_hits(
             raise KitError(f"question {question.id!r}", "at least one answer", "none")
     finders = [answer_finder(question.answers, regex) for question in questions]
     passage_ids = table.passage_ids[[table.row_of(question.id) for question in questions]]
-    hits = np.zeros(passage_ids.shape, dtype=bool)
+    hits: np.ndarray = np.zeros(passage_ids.shape, dtype=bool)
     names, cells = np.unique(passage_ids, return_inverse=True)
     by_passage = np.argsort(cells.ravel(), kind="stable")
     groups = np.split(by_passage, np.cumsum(np.bincount(cells.ravel(), minlength=len(names)))[:-1])
@@ -42,7 +42,7 @@ def answer_hits(
         if name:
             text = searchable(_passage(corpus, name).text, regex)
             for cell in group.tolist():
-                hits.flat[cell] = finders[cell // hits.shape[1]](text)
+                hits.reshape(-1)[cell] = finders[cell // hits.shape[1]](text)
     return hits
 
 

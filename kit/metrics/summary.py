@@ -39,8 +39,8 @@ def answer_measures(
     if not questions:
         return {}
     words = {} if regex else {"F1": np.array([f1(answers[one.id], one.answers) for one in questions])}
-    found = answer_hits(read, questions, corpus, regex=regex).any(axis=1)
-    return {"exact match": exact_matches(answers, questions, regex=regex), **words, "answer in the passages": found}
+    held = answer_hits(read, questions, corpus, regex=regex).max(axis=1, initial=False)
+    return {"exact match": exact_matches(answers, questions, regex=regex), **words, "answer in the passages": held}
 
 
 def recall_measures(

@@ -96,7 +96,8 @@ def figure_table(figure: Any) -> str:
     3
     """
     content = _unpacked(_content(figure))
-    layout, panels = content.get("layout", {}), {}
+    layout = content.get("layout", {})
+    panels: dict[tuple[str, str], list[Any]] = {}
     for trace in content.get("data", []):
         if trace.get("mode") != "text":  # words beside a mark, not a mark
             panels.setdefault((trace.get("xaxis", "x"), trace.get("yaxis", "y")), []).append(trace)

@@ -122,7 +122,6 @@ def _kinds_of(question: Question, world: ToyWorld) -> tuple[str, str, str]:
 
 def _hits_of_rows(reader: FiDReader, questions: Sequence[Question], rows: Sequence[Sequence[Passage]]) -> list[bool]:
     """Exact match of each question with its row of passages, in their order."""
-    ids = [[passage.id for passage in row] for row in rows]
-    falling = [[-float(place) for place in range(len(row))] for row in ids]
-    table = ScoreTable("in order", [question.id for question in questions], ids, falling)
+    cells = ([(passage.id, -float(place)) for place, passage in enumerate(row)] for row in rows)
+    table = ScoreTable.from_rows("in order", dict(zip([question.id for question in questions], cells, strict=True)))
     return exact_match_hits(reader, questions, Corpus(one for row in rows for one in row), table, 10)

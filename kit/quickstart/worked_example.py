@@ -70,14 +70,15 @@ def attended_tokens(
     ids, mask = reader.tokenize([question.text], [passages])
     record = capture_cross_attention(reader, ids, mask)
     logits, probabilities = (x[:, 0, :, 0].mean((0, 1)) for x in (record.logits, record.probabilities))  # (k, t)
-    answer = reader.tokenizer(prediction, add_special_tokens=False)["input_ids"]
+    tokenizer = reader.require_tokenizer("attended_tokens")
+    answer = tokenizer(prediction, add_special_tokens=False)["input_ids"]
     rows = []
     for place in range(len(passages)):
         kept = mask[0, place]
         tokens = ids[0, place][kept].tolist()
         starts = [n for n in range(len(tokens)) if answer and tokens[n : n + len(answer)] == answer]
         rows.append({
-            "tokens": reader.tokenizer.convert_ids_to_tokens(tokens),
+            "tokens": tokenizer.convert_ids_to_tokens(tokens),
             "probabilities": probabilities[place][kept].tolist(), "logits": logits[place][kept].tolist(),
             "share": float(probabilities[place][kept].sum()),
             "answer": [start + n for start in starts for n in range(len(answer))],

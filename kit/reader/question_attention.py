@@ -30,7 +30,7 @@ class AnswerAttention:
     record: AttentionRecord  # of one question
 
     @property
-    def labels(self) -> Int[Tensor, "1 a"]:
+    def labels(self) -> Int[Tensor, "1 a"] | None:
         """The ids of its tokens."""
         return self.record.labels
 
@@ -73,7 +73,7 @@ def question_attention(reader: FiDReader, question: Question, passages: Sequence
         records = {name: record_attention(reader, states, torch.tensor([row])) for name, row in labels.items()}
     answers = {
         name: AnswerAttention(
-            tokenizer.decode(row, skip_special_tokens=True).strip(),
+            tokenizer.batch_decode([row], skip_special_tokens=True)[0].strip(),
             tuple(tokenizer.convert_ids_to_tokens(row)), records[name],
         )
         for name, row in labels.items()

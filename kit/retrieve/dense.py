@@ -47,8 +47,10 @@ def embed_corpus(
     def encode(ids: list[str]) -> np.ndarray:
         return encoder.encode_passages([corpus[name] for name in ids], batch_size=batch_size, progress=progress)
 
-    options = {"shard_size": shard_size, "dtype": dtype, "part": part}
-    return write_vectors(directory, list(corpus), encode, fingerprint=encoder.fingerprint, **options)
+    return write_vectors(
+        directory, list(corpus), encode,
+        shard_size=shard_size, dtype=dtype, fingerprint=encoder.fingerprint, part=part,
+    )  # fmt: skip
 
 
 class DenseRetriever:
@@ -92,9 +94,8 @@ class DenseRetriever:
             ids, scores = exact_search(vectors, self.index, k, **{"device": str(self.encoder.device), **options})
         else:
             ids, scores = self.index.search(vectors, k, **options)
-        return ScoreTable(
-            self.name, [question.id for question in questions], ids, scores * np.float32(self.encoder.scale)
-        )
+        question_ids = np.array([question.id for question in questions])
+        return ScoreTable(self.name, question_ids, ids, scores * np.float32(self.encoder.scale))
 
 
 def exact_search(

@@ -132,7 +132,8 @@ def spread_facts(relations: list[str], passages: int, rng: random.Random) -> lis
     sizes = [min(len(relations), size) for size in rng.choices((1, 2, 3), (0.5, 0.35, 0.15), k=passages)]
     while sum(sizes) < len(relations):
         sizes[sizes.index(min(sizes))] += 1
-    spread, queue = [], []
+    spread: list[list[str]] = []
+    queue: list[str] = []
     for size in sizes:
         chosen: list[str] = []
         while len(chosen) < size:
