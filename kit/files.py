@@ -8,6 +8,7 @@ power cut leaves no empty file under it. Knows nothing of what the files hold.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import math
 import os
@@ -88,13 +89,18 @@ def folder_aside(folder: str | Path, manifest: str | None = None) -> Iterator[Pa
             os.chmod(path, mode)
             _to_disk(path)
         _to_disk(new)
-        old = _backup(folder)
-        if folder.exists() and not _exchanged(new, folder):
-            folder.rename(old)
-        if new.exists() and not folder.exists():
-            new.rename(folder)
-        _to_disk(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(new, folder)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`, in one step where the system can; the old one goes, or stands at `new`."""
+    old = _backup(folder)
+    if folder.exists() and not _exchanged(new, folder):
+        folder.rename(old)
+    if new.exists() and not folder.exists():
+        new.rename(folder)
+    _to_disk(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def restored(folder: str | Path) -> Path:
@@ -164,6 +170,12 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: str | Path, kind: type[Any] = object) -> Any:

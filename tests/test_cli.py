@@ -5,7 +5,9 @@ One tiny toy folder with random models, in which the examples of `--help` are ru
 
 from __future__ import annotations
 
+import inspect
 import io
+import itertools
 import json
 import shlex
 import signal
@@ -14,6 +16,7 @@ import sys
 import tarfile
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +34,7 @@ from transformers import BertConfig
 from typer.main import get_command
 
 from kit.cli import app, main
+from kit.cli.options import WRITTEN
 from kit.cli.start import flat
 from kit.data import load_examples, load_passages, load_questions, read_run, save_passages, save_questions, write_qrels
 from kit.encoder import DualEncoder
@@ -550,6 +554,37 @@ def test_no_command_writes_over_what_it_reads(place, walk, line, file):
     assert ended.code == 2 and ended.err.startswith(f"kit: error: {file}: wanted a"), ended
     assert before is None or (place / file).read_bytes() == before
     (place / "notes" / "the.jsonl").unlink()
+
+
+def functions():
+    """The function of every command, by its name."""
+    for group in [*app.registered_groups, app]:
+        inner = getattr(group, "typer_instance", group)
+        before = f"{group.name} " if inner is not group else ""
+        yield from ((f"{before}{one.callback.__name__}", one.callback) for one in inner.registered_commands)
+
+
+def test_no_output_of_any_command_is_one_of_its_inputs(place):
+    """Each output with each input that is a path, and the same for the history and the checkpoints of a training."""
+    file = place / "taken.jsonl"
+    tried = set()
+    for name, function in functions():
+        parameters = inspect.signature(function, eval_str=True).parameters
+        paths = {one for one in parameters if "Path" in str(parameters[one].annotation)}
+        outputs = [one for one in paths if one in WRITTEN]
+        needed = dict.fromkeys(one for one in parameters if parameters[one].default is inspect.Parameter.empty)
+        for output, source in itertools.product(outputs, sorted({*parameters} & {"model"} | paths - set(outputs))):
+            for target in [file, place / "taken"] if output == "out" and "work" in paths else [file]:
+                taken = file if target == file else place / "taken.json"
+                taken.write_text("mine")
+                value = [taken] if "list" in str(parameters[source].annotation) else taken
+                given = needed | dict.fromkeys(paths) | {"out": Path("new")} | {source: value, output: target}
+                given = {one: value for one, value in given.items() if one in parameters}
+                with pytest.raises(KitError, match="wanted another file than those that are read"):
+                    function(**given)
+                assert taken.read_text() == "mine"
+                tried.add((name, output))
+    assert len(tried) >= 12 and {name for name, _ in tried} >= {"retriever search", "rounds", "course", "data prepare"}
 
 
 def test_judgements_that_do_not_meet_the_passages_are_an_error_and_others_are_counted(place, walk):

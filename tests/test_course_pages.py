@@ -49,6 +49,11 @@ def test_a_course_that_stopped_is_made_again_in_its_folder(tmp_path):
     assert not (out / "index.html").exists()
     written(source, "00_a", [new_markdown_cell("# 00 · First")])
     assert kit(line).code == 0 and (out / "index.html").exists()
+    (out / "index.html").write_text("my own page")
+    assert "index.html: wanted a name that is free for course" in kit(line).err
+    (out / ".kit-course-pages.json").unlink()
+    assert "wanted a new folder, or one with an earlier course" in kit(line).err
+    assert (out / "index.html").read_text() == "my own page"
 
 
 def test_a_page_has_text_code_output_and_picture(course):

@@ -211,6 +211,13 @@ def test_an_archive_is_unpacked_once_and_anew_when_it_changes(tmp_path):
     assert unpack(path) == folder and (folder / "mark").exists()
     archive(path, {"config.json": b"{ }"})
     os.utime(path, (time.time() + 10,) * 2)
+    process = os.fork()  # one that dies as it puts the new folder in its place
+    if not process:
+        fetching.replace_folder = lambda new, folder: os._exit(9)
+        unpack(path)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    assert (folder / "config.json").read_bytes() == b"{}" and (folder / "mark").exists()
     assert (unpack(path) / "config.json").read_bytes() == b"{ }" and not (folder / "mark").exists()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kit.arguments import one_of
 from kit.checkpoints.fetching import checkpoint_folder, download_file, unpack, writable
+from kit.files import restored
 from kit.shipped import DATA
 from kit.types import KitError
 
@@ -127,7 +128,7 @@ def resolve(name_or_dir: str | Path, *, weights: bool = True, cache: str | Path 
     off, for a tokenizer's sake, the folder needs no config.json, and of a repository the small files are fetched.
     """
     name, path = str(name_or_dir), Path(name_or_dir).expanduser()
-    if path.is_dir():
+    if restored(path).is_dir():
         if weights and not (path / "config.json").exists():
             raise KitError(str(path), "a checkpoint folder with a config.json", sorted(p.name for p in path.iterdir()))
         return path

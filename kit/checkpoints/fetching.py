@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kit.files import folder_made, read_json, write_json
+from kit.files import folder_made, read_json, replace_folder, restored, write_json
 from kit.types import KitError
 
 CHUNK = 1 << 20
@@ -154,7 +154,7 @@ def unpack(archive: str | Path) -> Path:
     archive = Path(archive)
     target = archive.with_name(archive.name.removesuffix(".gz").removesuffix(".tgz").removesuffix(".tar"))
     mark = f"{archive.name} {archive.stat().st_size} {archive.stat().st_mtime_ns}\n"
-    if _is_marked(target, mark):
+    if _is_marked(restored(target), mark):
         return checkpoint_folder(target)
     if target.exists() and not (target / MARK).exists():
         raise KitError(
@@ -166,8 +166,7 @@ def unpack(archive: str | Path) -> Path:
         _extract(archive, aside)
         (aside / MARK).write_text(mark, encoding="utf-8")
         os.chmod(aside, 0o755)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(aside, target)
+        replace_folder(aside, target)
     except OSError as error:
         if not _is_marked(target, mark):  # else another process was quicker
             raise KitError(str(archive), f"room for its files in {target}", error) from None

@@ -57,7 +57,7 @@ def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., N
         def checked(**given: Any) -> None:
             outputs = [given[name] for name in WRITTEN if given.get(name) is not None]
             if "work" in given:
-                outputs.append(history_file(given["out"]))
+                outputs += [history_file(given["out"]), *([] if given["work"] else [run_folder(given["out"], None)])]
             inputs: list[Any] = []
             for name, value in given.items():
                 if name not in WRITTEN:
@@ -81,6 +81,11 @@ def is_path(value: object) -> bool:
 def history_file(out: Path) -> Path:
     """Where the history of a training is written that writes its model to `out`."""
     return out.with_name(f"{out.name}.json")
+
+
+def run_folder(out: Path, work: Path | None) -> Path:
+    """The folder of a training's checkpoints: OUT.training without --work."""
+    return out.with_name(f"{out.name}.training") if work is None else work
 
 
 def options_of(settings: type, parameter: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

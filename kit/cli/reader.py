@@ -27,10 +27,11 @@ from kit.cli.options import (
     named,
     options_of,
     own_device,
+    run_folder,
     show_table,
     with_checkpoints,
 )
-from kit.cli.running import finish_training, run_folder
+from kit.cli.running import finish_training
 from kit.files import refuse_strangers
 from kit.optimisation import Optimisation
 from kit.processes import is_chief

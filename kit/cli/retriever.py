@@ -25,11 +25,12 @@ from kit.cli.options import (
     named,
     options_of,
     own_device,
+    run_folder,
     say,
     show_table,
     with_checkpoints,
 )
-from kit.cli.running import finish_training, run_folder
+from kit.cli.running import finish_training
 from kit.files import refuse_strangers
 from kit.optimisation import Optimisation
 from kit.processes import in_every_process, is_chief, this_process
@@ -277,9 +278,11 @@ def search(
         encoder = _encoder(str(model), own_device(device), dtype, tokenizer, family, passage_model)
         retriever = DenseRetriever.load(encoder, index)
         cells = getattr(retriever.index, "cells", None)  # None: vectors, which are searched exactly
-        if cells is None and options:
-            raise KitError("--nprobe, --ef-search", "an index", f"vectors, which are searched exactly ({index})")
-        if cells and "nprobe" not in options:
+        if cells is None:
+            if options:
+                raise KitError("--nprobe, --ef-search", "an index", f"vectors, which are searched exactly ({index})")
+            options = {"device": str(encoder.device)}
+        elif cells and "nprobe" not in options:
             say(f"looks into {retriever.index.cells_searched} of {cells} cells (--nprobe for more)")
         table = retriever.retrieve(asked, k, **options)
     if out is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kit.cli.options import history_file
+from kit.cli.options import history_file, run_folder
 from kit.files import write_json
 from kit.processes import is_chief
 from kit.types import KitError
@@ -53,11 +53,6 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         if line is None:
             raise
         return _complain(line, MISTAKE)
-
-
-def run_folder(out: Path, work: Path | None) -> Path:
-    """The folder of a training's checkpoints: OUT.training without --work."""
-    return out.with_name(f"{out.name}.training") if work is None else work
 
 
 def finish_training(history: TrainingHistory, out: Path, work: Path | None, save: Callable[[Path], None]) -> None:

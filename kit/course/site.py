@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kit.course.hosting import Hosting
 from kit.files import written_aside
+from kit.own_files import OwnFiles
 from kit.pages.execute import Executed, execute_notebook
 from kit.pages.figures import SHARED, write_plotly
 from kit.pages.notebook import Page, prose, render_notebook
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 UNPUBLISHED = Hosting()
-EXPLORERS = "explorers"
+EXPLORERS, RECORD = "explorers", ".kit-course-pages.json"
 PICTURE = Path(__file__).parent / "loop.svg"
 INTRODUCTION = """
 Retrieve, read, look at what the reader attends to, and teach a retriever from that: the notebooks of the course, as
@@ -53,11 +54,16 @@ def make_course(
     timeout: int = 1200,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """The path of the index page: the notebooks are executed, `jobs` at a time, and each becomes a page in `out`."""
+    """The path of the index page: the notebooks are executed, `jobs` at a time, and each becomes a page in `out`.
+
+    Raises `KitError` if the folder holds other files, or a page that is not as the kit wrote it; nothing runs then.
+    """
     import nbformat
 
     titles = {path.stem: title_of(nbformat.read(path, as_version=4)) for path in notebooks}
     environment = {} if jobs == 1 else {"OMP_NUM_THREADS": "1"}
+    own, pages = OwnFiles(out, RECORD, "course"), ["index.html", *(f"{name}.html" for name in titles)]
+    own.claim(pages)
     (out / EXPLORERS).mkdir(parents=True, exist_ok=True)
     write_plotly(out)
 
@@ -70,6 +76,7 @@ def make_course(
     with ThreadPoolExecutor(jobs) as pool:
         done = dict(zip(titles, pool.map(make, notebooks), strict=True))
     _write(out / "index.html", index_page(titles, done, hosting))
+    own.written(pages)
     return out / "index.html"
 
 

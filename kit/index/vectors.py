@@ -22,7 +22,7 @@ import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 
-from kit.files import read_json, write_json, written_aside
+from kit.files import file_digest, read_json, write_json, written_aside
 from kit.types import KitError
 
 DTYPES = ("float16", "float32")
@@ -140,7 +140,7 @@ def read_vectors(directory: str | Path, *, fingerprint: str | None = None, verif
     rows = 0
     for number, (_, shard) in enumerate(vectors.shards()):
         rows += len(shard)
-        if verify and _sha256(_shard(directory, number)) != sha256[number]:
+        if verify and file_digest(_shard(directory, number)) != sha256[number]:
             raise KitError(str(_shard(directory, number)), f"sha256 {sha256[number]}", "another: the file was changed")
     if rows != len(vectors) or pyarrow.parquet.read_metadata(directory / IDS).num_rows != len(vectors):
         raise KitError(str(directory), f"{len(vectors)} vectors and ids", f"{rows} vectors")
@@ -238,7 +238,7 @@ def _finish(directory: Path, plan: Plan) -> Vectors:
         rows = min(plan.shard_size, plan.count - number * plan.shard_size)
         if shape != (rows, first.shape[1]):
             raise KitError(str(_shard(directory, number)), f"vectors {(rows, first.shape[1])}", f"{shape}")
-    sha256 = [_sha256(_shard(directory, number)) for number in range(plan.shards)]
+    sha256 = [file_digest(_shard(directory, number)) for number in range(plan.shards)]
     write_json(directory / MANIFEST, {**asdict(plan), "dimension": first.shape[1], "sha256": sha256})
     return read_vectors(directory)
 
@@ -254,8 +254,3 @@ def _need_disk(directory: Path, plan: Plan, encode: Any) -> None:
 
 def _shard(directory: Path, number: int) -> Path:
     return directory / f"vectors-{number:05d}.npy"
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kit.files import contents, locked, read_json, write_json
+from kit.files import contents, file_digest, locked, read_json, write_json
 from kit.types import KitError
 
 MANIFEST = "run.json"
@@ -69,7 +68,7 @@ class RunFolder:
             self._write()
         yield missing
         if missing:
-            self.files.update({name: _digest(self.path / name) for name in names})
+            self.files.update({name: file_digest(self.path / name) for name in names})
             self._write()
 
     def claim(self, *names: str) -> None:
@@ -84,13 +83,13 @@ class RunFolder:
         """Digests of all that the run has made: from now on it can be begun anew."""
         for name in [name for name, digest in self.files.items() if digest is None and not name.endswith("/")]:
             if (self.path / name).exists():
-                self.files[name] = _digest(self.path / name)
+                self.files[name] = file_digest(self.path / name)
             else:
                 del self.files[name]
         for folder in [name for name in self.files if name.endswith("/")]:
             inside = sorted(one for one in (self.path / folder).rglob("*") if one.is_file())
             own = [one for one in inside if one.suffix in ENDINGS or one.name == LOCK]
-            self.files.update({one.relative_to(self.path).as_posix(): _digest(one) for one in own})
+            self.files.update({one.relative_to(self.path).as_posix(): file_digest(one) for one in own})
         self.finished = True
         self._write()
 
@@ -111,7 +110,7 @@ class RunFolder:
             plain = PurePosixPath(name).parts and not PurePosixPath(name).is_absolute() and ".." not in name.split("/")
             if not plain or not path.resolve().is_relative_to(self.path.resolve()):
                 raise KitError(str(manifest), "names of files in its folder", repr(name))
-            if digest and path.exists() and _digest(path) != digest:
+            if digest and path.exists() and file_digest(path) != digest:
                 raise KitError(str(path), "the file as the run left it (or move it away)", "one that was changed since")
         if finished:
             self._remove(files)
@@ -136,8 +135,3 @@ class RunFolder:
     def _write(self) -> None:
         content = {"kind": KIND, "finished": self.finished, "settings": self.settings, "files": self.files}
         write_json(self.path / MANIFEST, content)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

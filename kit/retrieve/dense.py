@@ -91,7 +91,7 @@ class DenseRetriever:
         questions = list_of("retrieve", questions, Question, "questions")
         vectors = self.encoder.encode_questions([question.text for question in questions])
         if isinstance(self.index, Vectors):
-            ids, scores = exact_search(vectors, self.index, k, **{"device": str(self.encoder.device), **options})
+            ids, scores = exact_search(vectors, self.index, k, **options)
         else:
             ids, scores = self.index.search(vectors, k, **options)
         question_ids = np.array([question.id for question in questions])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from kit.data import save_passages, save_questions
-from kit.files import read_json, refuse_strangers, write_json
+from kit.own_files import OwnFiles
 from kit.toy.world import ToyWorld
-from kit.types import KitError
 
-RECORD = ".kit-toy.json"  # {file: digest of what the kit last wrote there, None while it writes}
+RECORD = ".kit-toy.json"
 
 
 def save_world(world: ToyWorld, folder: str | Path) -> None:
@@ -18,21 +16,9 @@ def save_world(world: ToyWorld, folder: str | Path) -> None:
 
     Files of these names are replaced if they are as the kit left them: raises `KitError` if not, before it writes.
     """
-    folder = refuse_strangers(folder, (RECORD,), "toy data")
-    record = read_json(folder / RECORD, dict) if (folder / RECORD).exists() else {}
-    files = [folder / "passages.tsv", *(folder / f"{split}.jsonl" for split in world.questions)]
-    for path in files:
-        if path.exists() and record.get(path.name, "") not in (None, _digest(path)):
-            raise KitError(
-                str(path), "a name that is free for toy data, or toy data as the kit wrote it", "another file"
-            )
-    write_json(folder / RECORD, dict.fromkeys(path.name for path in files))
-    for path, questions in zip(files[1:], world.questions.values(), strict=True):
-        save_questions(path, questions)
-    save_passages(files[0], world.passages.values())
-    write_json(folder / RECORD, {path.name: _digest(path) for path in files})
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    own, splits = OwnFiles(folder, RECORD, "toy data"), {f"{name}.jsonl": one for name, one in world.questions.items()}
+    own.claim(["passages.tsv", *splits])
+    for name, questions in splits.items():
+        save_questions(own.folder / name, questions)
+    save_passages(own.folder / "passages.tsv", world.passages.values())
+    own.written(["passages.tsv", *splits])
