@@ -1,4 +1,4 @@
-"""kit.widgets.Playground: readings, the desk, what is shown and what the controls do, without a browser."""
+"""kit.widgets.Playground without a browser: readings, its state, and what it gives the page."""
 
 from __future__ import annotations
 
@@ -8,17 +8,13 @@ import numpy as np
 import pytest
 
 import kit
+from kit.reader.passage_reading import PassageReading, read_passages, truth_of_attention
 from kit.teachers import LeaveOneOut
 from kit.types import KitError, Passage, Question, ScoreTable
 from kit.widgets import Playground
-from kit.widgets.passage_columns import badge, columns_html, gold_of, letters_of, list_html
-from kit.widgets.passage_list import added, dropped, edited, how_changed, moved, own_passage
-from kit.widgets.passage_reading import PassageReading, read_passages, truth_of_attention
-from kit.widgets.reading_desk import Desk, asked
-from kit.widgets.reading_views import answer_html, reading_figure, reading_table, truth_html
+from kit.widgets.packed import packed
 
 A, B, C = (Passage(i, f"Title {i}", text) for i, text in (("a", "Paris."), ("b", "Rome <b>."), ("c", "Oslo.")))
-LETTERS = {"a": "A", "b": "B", "c": "C"}
 
 
 class Fixed:
@@ -108,178 +104,113 @@ def test_truth_of_attention_by_hand():
     assert truth_of_attention(reading(without=(-0.5, -0.55, -0.5))).effect_first is None, "0.05 nats are not much"
 
 
-def test_the_list_changes_by_pure_functions():
-    passages = (A, B, C)
-    assert edited(passages, 1, "Rom.")[1] == Passage("b", "Title b", "Rom.")
-    assert edited(passages, 1, "Rom.", title="")[1].title == ""
-    assert dropped(passages, 0) == (B, C) and moved(passages, 0, 2) == (B, C, A) and moved(passages, 1, 1) == passages
-    assert added((A, B), C) == passages and added((B, C), A, 0) == passages
-    assert passages == (A, B, C)
-    assert own_passage((A,), "t", "x").id == "own-1"
-    assert [how_changed(p, {"a": A, "b": B}) for p in (A, edited(passages, 1, "?")[1], C)] == ["", "edited", "your own"]
+def test_it_reads_what_the_chosen_retriever_finds(playground, corpus, questions):
+    ids = playground._retrieve(questions[0].text, 3)["BM25"].passages_of(questions[0].id)
+    assert playground.state["question"] == questions[0].text and playground.reading.ids == tuple(ids)
+    playground.set(read_from="<fixed>")
+    assert playground.reading.ids == tuple(list(corpus)[:3])
+    playground.set(k=2)
+    assert playground.reading.ids == tuple(list(corpus)[:2])
+    playground.set(question=Question("new", "Where is it?", ("here",)))
+    assert playground.reading.question == "Where is it?"
+    assert playground.answer("retrieved", {"question": "Where is it?", "k": 2})["accepted"] == ["here"]
 
 
-@pytest.mark.parametrize("change", [
-    lambda p: edited(p, 3, "x"), lambda p: dropped(p, -1), lambda p: moved(p, 0, 3), lambda p: added(p, A),
-    lambda p: added(p, Passage("d", "", ""), 9), lambda p: dropped((), 0), lambda p: dropped(p, "a"),
+def test_passages_are_edited_dropped_added_and_moved_by_the_state(playground, corpus):
+    first, second, third = playground.passages
+    other = Passage(first.id, first.title, "Another text.")
+    own = Passage("own-1", "Mine", "Written here.")
+    playground.set(passages=[third, other, own])
+    assert playground.reading.passages == playground.passages == (third, other, own)
+    assert playground.state["passages"] == [third.id, {"id": first.id, "title": first.title, "text": "Another text."},
+                                            {"id": "own-1", "title": "Mine", "text": "Written here."}]  # fmt: skip
+    playground.set(passages=[])
+    assert playground.reading.passages == ()
+    playground.set(passages=[first, corpus[second.id], third.id])
+    assert playground.passages == (first, second, third)
+    playground.set(k=1)
+    assert playground.state["passages"] is None and len(playground.passages) == 1
+
+
+@pytest.mark.parametrize(("passages", "message"), [
+    ("p", "passages: wanted a list of passages or ids, or None"),
+    (["nowhere"], "passages: wanted passages, or ids of the corpus, given 'nowhere'"),
+    ([A, A], "passages: wanted each passage once, given 'a' twice"),
+    ([7], "passages: wanted passages, or ids of the corpus, given 7"),
 ])  # fmt: skip
-def test_changes_that_cannot_be(change):
-    with pytest.raises(KitError):
-        change((A, B, C))
+def test_what_are_no_passages(playground, passages, message):
+    before = playground.state
+    with pytest.raises(KitError, match=re.escape(message)):
+        playground.set(passages=passages)
+    assert playground.state == before
 
 
-def test_a_passage_has_one_letter_in_all_columns():
-    found = {
-        "x": Fixed("b", "a").retrieve([Question("q", "?")], 2),
-        "y": Fixed("b", "c").retrieve([Question("q", "?")], 2),
-    }
-    desk = Desk(Question("q", "?"), found)
-    assert desk.letters == {"b": "A", "a": "B", "c": "C"}
-    html = columns_html(found, {"a": A, "b": B, "c": C}, ["Oslo"], desk.letters)
-    assert html.count(badge("A", shared=True)) == 2 and html.count(badge("B", shared=False)) == 1
-    assert html.count("★") == 1 and "Rome &lt;b&gt;." in html and "also in y" in html
-    assert letters_of([f"p{n}" for n in range(28)])["p27"] == "BB"
+def test_a_reading_is_kept_and_leave_one_out_can_be_switched_off(playground):
+    one = playground.reading
+    assert playground.reading is one and np.isfinite(one.effect).all()
+    playground.set(leave_one_out=False)
+    assert np.isnan(playground.reading.effect).all() and playground.reading.answer == one.answer
+    request = playground._request()
+    assert playground.answer("reading", request)["truth"] is None
 
 
-def test_gold_is_what_holds_an_answer():
-    assert gold_of([A, B], ["paris"]) == [True, False] and gold_of([A], []) == [False]
-    html = list_html((A, edited((B,), 0, "New.")[0]), {"a": A, "b": B}, ["Paris"], LETTERS)
-    assert html.count("★") == 1 and html.count("(edited)") == 1
+def test_the_page_gets_what_a_reading_says(playground, questions):
+    reading, facts = playground.reading, playground.answer("reading", playground._request())
+    np.testing.assert_array_equal(facts["effect"], reading.effect)
+    assert facts["answer"] == reading.answer and facts["right"] in (True, False)
+    assert facts["gold"] == [kit.metrics.has_answer(one.text, questions[0].answers) for one in reading.passages]
+    assert facts["truth"]["attention_first"] == int(reading.attention.argmax())
+    shown = {**playground._request(), "passages": [{"id": "x", "title": "", "text": questions[0].answers[0]}]}
+    assert playground.answer("reading", shown)["gold"] == [True]
+    with pytest.raises(KitError, match="wanted passages, or ids of the corpus, given 'nowhere'"):
+        playground.answer("reading", {**shown, "passages": ["nowhere"]})
 
 
-def test_the_figure_has_both_measures_and_the_reading_before():
-    before = reading((C, A), (5.0, 4.0), (-0.5, -0.9))
-    figure = reading_figure(reading(), before, ["Paris"], LETTERS)
-    bars = [trace for trace in figure.data if trace.type == "bar"]
-    diamonds = [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers"]
-    numbers = [list(trace.text) for trace in figure.data if trace.type == "scatter" and trace.mode == "text"]
-    assert [list(bar.y) for bar in bars] == [[0], [1, 2], [0], [1, 2]], "gold passages and others, in each panel"
-    assert list(bars[0].x) == [2.0] and bars[0].base == 1.0 and bars[3].x == pytest.approx([0.0, 0.1])
-    assert numbers == [["3", "1", "2"], ["1.5", "0", "0.1"]]
-    assert [list(trace.y) for trace in diamonds] == [[0, 2], [0, 2]], "passages keep their rows' ids"
-    assert list(diamonds[0].x) == [4.0, 5.0] and diamonds[1].x[0] == pytest.approx(0.4)
-    assert list(figure.layout.yaxis.ticktext) == ["A ★ Title a", "B Title b", "C Title c"]
-    assert "before" not in [trace.name for trace in reading_figure(reading(), None, [], LETTERS).data]
-    assert reading_figure(reading((A,), (1.0,), (np.nan,)), None, [], LETTERS).data
-
-
-def test_words_about_a_reading():
-    assert "✓" in answer_html(reading(), None, ["paris"]) and "✗" in answer_html(reading(), None, ["Rome"])
-    assert "✓" not in answer_html(reading(), None, []) and "60.7%" in answer_html(reading(), None, [])
-    assert "before: <b>Oslo</b>" in answer_html(reading(), reading(answer="Oslo"), [])
-    assert "highest on A; and that is the truth: without A the answer loses most" in truth_html(reading(), LETTERS)
-    assert "depends most on C" in truth_html(reading(without=(-0.5, -0.5, -2.0)), LETTERS)
-    assert "no single passage" in truth_html(reading(without=(-0.5, -0.5, -0.5)), LETTERS)
-    assert "Attention alone" in truth_html(reading((A,), (1.0,), (np.nan,)), LETTERS)
-    table = reading_table(reading(), reading((A,), (7.0,), (-0.7,)), [], LETTERS)
-    assert table.count("<tr>") == 4 and "13.5%" in table and ">7</td>" in table and table.count(">before<") == 2
-
-
-def test_asking_says_what_is_wrong(corpus):
+def test_a_retriever_must_find_what_is_there(corpus, small_reader, questions):
+    made = Playground(corpus, {"x": Fixed("nowhere")}, small_reader, questions=questions)
     with pytest.raises(KitError, match="retriever 'x': wanted passages that are in the corpus, given 'nowhere'"):
-        asked(Question("q", "?"), {"x": Fixed("nowhere")}, corpus, 3, "x")
-    with pytest.raises(KitError, match="read_from: wanted one of 'x', given 'y'"):
-        asked(Question("q", "?"), {"x": Fixed()}, corpus, 3, "y")
-    assert asked(Question("q", "?"), {"x": Fixed()}, corpus, 3, "x").passages == ()
-
-
-def test_it_reads_at_once_and_what_is_chosen(playground, questions):
-    assert playground.reading.question == questions[0].text and len(playground.desk.passages) == 3
-    assert playground.controls["text"].value == questions[0].text
-    assert "passages read in" in playground._told["status"].value
-    playground.controls["question"].value = questions[1].text
-    assert playground.reading.question == questions[1].text and playground.desk.before is None
-    playground.controls["read_from"].value = "<fixed>"
-    assert playground.reading.ids == tuple(list(playground._corpus)[:3]) and playground.desk.before is not None
-    playground.controls["k"].value = 2
-    assert len(playground.reading.passages) == 2
-    playground.controls["text"].value = "who?"
-    assert playground.desk.question.answers == () and playground.controls["question"].value == ""
-    assert "★" not in playground.still()
-    playground.ask(questions[2].text)
-    assert playground.desk.question is questions[2], "a typed question that is listed has its answers"
-
-
-def test_controls_change_what_is_read(playground):
-    controls, ids = playground.controls, playground.reading.ids
-    controls["passage"].value = ids[1]
-    assert controls["passage_text"].value == playground.desk.passages[1].text
-    controls["up"].click()
-    assert playground.reading.ids == (ids[1], ids[0], ids[2]) and controls["passage"].value == ids[1]
-    controls["up"].click()
-    assert playground.reading.ids[0] == ids[1], "it is the first already"
-    controls["passage_text"].value = "Something else."
-    controls["apply"].click()
-    assert playground.reading.passages[0].text == "Something else." and playground.desk.before.ids[0] == ids[1]
-    assert "(edited)" in controls["passage"].options[0][0]
-    controls["drop"].click()
-    assert playground.reading.ids == (ids[0], ids[2])
-    controls["title"].value, controls["passage_text"].value = "Mine", "My own words."
-    controls["add"].click()
-    assert playground.reading.passages[-1] == Passage("own-1", "Mine", "My own words.")
-    assert controls["passage"].value == "own-1"
-    controls["more"].value = ids[1]
-    controls["add"].click()
-    assert playground.reading.ids == (ids[0], ids[2], "own-1", ids[1])
-    controls["as_found"].click()
-    assert playground.reading.ids == ids
-
-
-def test_reading_can_wait(playground):
-    playground.controls["at_once"].value = False
-    before = playground.reading
-    playground.drop(0)
-    assert playground.reading is before and "press Read" in playground._told["status"].value
-    assert "Not read yet" in playground.still()
-    playground.controls["read"].click()
-    assert playground.reading.passages == playground.desk.passages and playground.desk.before is before
-
-
-def test_leave_one_out_can_be_switched_off(playground):
-    playground.drop(0)
-    before = playground.desk.before
-    playground.controls["leave_one_out"].value = False
-    assert np.isnan(playground.reading.effect).all() and "Attention alone" in playground._told["truth"].value
-    playground.controls["leave_one_out"].value = True
-    assert np.isfinite(playground.reading.effect).all() and playground.desk.before is before
-
-
-def test_a_click_on_a_bar_chooses_its_passage(playground):
-    figure = playground._picture.figure
-    trace = next(n for n, trace in enumerate(figure.data) if trace.y is not None and len(trace.y))
-    row = int(figure.data[trace].y[-1])
-    playground._clicked(trace, len(figure.data[trace].y) - 1)
-    assert playground.controls["passage"].value == playground.reading.ids[row]
-
-
-def test_a_mistake_is_told_beside_the_controls(playground, monkeypatch):
-    monkeypatch.setitem(playground._retrievers, "BM25", Fixed("nowhere"))
-    playground.controls["text"].value = "who?"
-    assert "wanted passages that are in the corpus" in playground._told["status"].value
-    with pytest.raises(KitError):
-        playground.ask("who?")
-
-
-def test_every_passage_can_be_dropped(playground):
-    for _ in range(3):
-        playground.controls["drop"].click()
-    assert playground.reading.passages == () and playground.controls["drop"].disabled
-    assert playground.controls["passage"].value is None and "no passages" in playground.still()
+        _ = made.reading
 
 
 def test_without_questions_it_waits_for_one(corpus, small_reader):
     made = Playground(corpus, {"BM25": kit.BM25(corpus)}, small_reader)
-    assert made.reading is None and "No question" in made.still() and "question" not in made.controls
-    made.ask("Where is Paris?")
+    assert "No question" in made.summary()[0] and list(made.exported_requests()) == []
+    with pytest.raises(KitError, match="Playground: wanted a question with words"):
+        _ = made.reading
+    made.set(question="Where is Paris?")
     assert made.reading.question == "Where is Paris?"
 
 
-def test_still_and_export_need_no_script(playground, tmp_path):
-    playground.edit(0, "Other <words>.")
+def test_an_exported_page_holds_this_sessions_readings_and_those_without_each_passage(playground, questions, tmp_path):
+    playground.set(passages=[Passage("own-1", "<b>", "Other <words>."), *playground.passages[1:]])
+    changed, request = playground.reading, playground._request()
+    playground.set(passages=None)
+    requests = list(playground.exported_requests())
+    assert ("reading", request) in requests and changed.answer == playground.answer("reading", request)["answer"]
+    ids = playground._request()["passages"]
+    dropped = [one["passages"] for name, one in requests if name == "reading" and len(one["passages"]) == 2]
+    assert [ids[1:], [ids[0], ids[2]], ids[:2]] == dropped
+    assert {one["question"] for _, one in requests} == {question.text for question in questions}
     html = playground.export_html(tmp_path / "p.html").read_text(encoding="utf-8")
-    assert html.count("<svg") == 1 and "<script" not in html and "Other &lt;words&gt;." in html
-    assert "&lt;fixed&gt;" in html and len(html) < 200_000 and not re.search(r"(src|href)=.https?:", html)
-    assert "<svg" in playground._repr_mimebundle_()["text/html"]
+    assert len(html) < 300_000 and not re.search(r"(src|href)=.https?:", html) and "<b>" not in html.split("<script")[0]
+    assert "leave-one-out effect (nats)" in playground._repr_mimebundle_()[0]["text/html"]
+
+
+@pytest.mark.parametrize("k", [5, 20, 100])
+def test_a_click_is_25_kb_at_most(small_reader, k):
+    drawn = np.random.default_rng(0)
+    letters = list("eeeetttaaaooinshrdlucmwfgypbvk")
+    pool = ["".join(drawn.choice(letters, drawn.integers(2, 9))) for _ in range(2000)]
+    texts = [" ".join(drawn.choice(pool, 100)) for _ in range(2 * k)]  # compress about as little as English does
+    corpus = {f"p{n}": Passage(f"p{n}", f"The title of passage {n}", text) for n, text in enumerate(texts)}
+    starts = {"BM25": 0, "before": 3, "after": k // 2}
+    retrievers = {name: Fixed(*list(corpus)[start:], *list(corpus)[:start]) for name, start in starts.items()}
+    playground = Playground(corpus, retrievers, small_reader, questions=[Question("q", "Which is it?")], k=k)
+    request = {**playground._request(), "leave_one_out": k < 100}
+    took = [len(packed(playground.answer("retrieved", {"question": "Which is it?", "k": k})))]
+    took.append(len(packed(playground.answer("reading", request))))
+    print(k, took)
+    assert max(took) <= 25_000
 
 
 @pytest.mark.parametrize(("options", "message"), [

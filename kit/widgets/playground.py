@@ -1,40 +1,48 @@
-"""The playground of retrieval and reading: ask, see what is found and read, change the passages, read again.
-
-It wires controls to kit.widgets.reading_desk (the state), passage_columns and reading_views (what is shown).
-"""
+"""The playground of retrieval and reading: ask, see what is retrieved and read, change the passages, read again."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
 
-import ipywidgets
-
+from kit.metrics import exact_match, has_answer
 from kit.reader import FiDReader
-from kit.types import KitError, Passage, Question
-from kit.widgets import passage_list
-from kit.widgets.explorer import Explorer, StatusLine
-from kit.widgets.figure_view import FigureView
-from kit.widgets.packed_html import PackedHtml
-from kit.widgets.passage_columns import columns_html, gold_of
-from kit.widgets.passage_reading import ASKED, PassageReading, check_reader, read_passages
-from kit.widgets.playground_controls import OWN_WORDS, TYPED, add_options, arranged, listed, make_controls
-from kit.widgets.reading_desk import Desk, Retriever, asked, desk_html
-from kit.widgets.reading_views import answer_html, reading_figure, reading_table, truth_html
+from kit.reader.passage_reading import PassageReading, check_reader, read_passages, truth_of_attention
+from kit.types import KitError, Passage, Question, ScoreTable
+from kit.widgets.base import Explorer
+from kit.widgets.controls import Choice, Flag, Free, Number, Text
+from kit.widgets.packed import packed
 
-LONG = ("found", "numbers")  # of what is told: many texts, a row for each passage
+MOST = 20  # passages on the slider, unless more are asked for
+LISTED = 500  # questions in the list
+IN_FULL = 20  # passages a retriever that come with their texts, the others with its beginning
+BEGINNING = 80  # characters
+EXPORTED = 400_000  # bytes of answers in an exported page
+EXPORTED_QUESTIONS = 12  # which an exported page can show, beside the present one
+
+
+class Retriever(Protocol):
+    """What retrieves passages: `kit.BM25`, `kit.DenseRetriever`."""
+
+    def retrieve(self, questions: Sequence[Question], k: int) -> ScoreTable:
+        """The highest k passages of each question, best first."""
 
 
 class Playground(Explorer):
     """A question put to every retriever, the passages of one of them read, and the passages changed at will.
 
     `retrievers` is {name: what has `retrieve(questions, k)`}; `questions` are offered in a list, and one with the
-    typed text lends it its answers. Questions without answers work: nothing has a star then. Shown are each passage's
+    typed text lends it its answers. Questions without answers work: no passage has a star then. Each passage has its
     attention score and its leave-one-out effect; after a change the reading before stays in view.
 
-    `ask`, `read_from`, `edit`, `drop`, `add`, `move` and `read` do what the controls do; `desk` is the present state.
+    `state` and `set(...)`: question (its text, or a `Question`), k (passages a retriever), read_from (the name of a
+    retriever), passages (those that are read, in order: `Passage`s or ids; None: what `read_from` retrieves),
+    leave_one_out, at_once (read after every change). `reading` is the reading of the present state.
     """
+
+    modules = ("playground_views.js", "playground.js")
+    plotly = False
 
     def __init__(
         self,
@@ -50,186 +58,185 @@ class Playground(Explorer):
         check_reader(reader)
         self._corpus, self._retrievers, self._reader = corpus, dict(retrievers), reader
         self._questions = {question.text: question for question in reversed(questions)}
-        self.desk = Desk()
-        self.controls = make_controls(questions, list(retrievers), k)
-        heights = {"found": "0", "answer": "4.4em", "truth": "5.5em", "numbers": "0"}
-        self._told = {
-            name: (PackedHtml if name in LONG else ipywidgets.HTML)(layout={"min_height": height})
-            for name, height in heights.items()
-        }
-        self._told["status"] = self._status = StatusLine()
-        self._picture = FigureView(
-            label="Attention score and leave-one-out effect of each passage read", least_width=520
+        self._retrieved: dict[tuple[str, int], dict[str, ScoreTable]] = {}
+        self._readings: dict[tuple[Any, ...], PassageReading] = {}
+        hint = "one more decoder pass for each passage: switch it off if reading takes long"
+        listed = list(dict.fromkeys(question.text for question in questions[:LISTED]))
+        super().__init__(
+            "Playground: retrieve, read, change",
+            [
+                Text("question", "question", listed[0] if listed else "", lambda text: text),
+                Number("k", "passages", 1, max(MOST, k), 1, k),
+                Choice("read_from", "read those of", list(retrievers), next(iter(retrievers))),
+                Flag("leave_one_out", "leave-one-out", True, hint=hint),
+                Flag("at_once", "read after every change", True),
+                Free("passages", None, self._checked_passages),
+            ],
+            {"questions": listed},
         )
-        self._picture.on_click(lambda trace, point: self._clicked(trace, point))
-        super().__init__("Playground: retrieve, read, change", arranged(self.controls, self._told, self._picture))
-        self._wire()
-        if questions:
-            self.ask(questions[0])
-        else:
-            self._show()
+
+    def set(self, **changes: Any) -> None:
+        """Change parts of the state by name; another question, k or retriever brings its passages."""
+        if isinstance(changes.get("question"), Question):
+            question = changes["question"]
+            self._questions[question.text] = question
+            changes["question"] = question.text
+        if {"question", "k", "read_from"} & set(changes):
+            changes = {"passages": None, **changes}
+        super().set(**changes)
 
     @property
-    def reading(self) -> PassageReading | None:
-        """The last reading, also where the passages have changed since."""
-        return self.desk.reading
+    def passages(self) -> tuple[Passage, ...]:
+        """The passages that are read, in their order."""
+        return self._passages(self._request()["passages"])
 
-    def ask(self, question: Question | str) -> None:
-        """Put a question to every retriever, and read what the chosen one finds."""
-        if isinstance(question, str):
-            question = self._questions.get(question, Question(ASKED, question))
-        controls = self.controls
-        k, name = controls["k"].value, controls["read_from"].value
-        self._change(asked(question, self._retrievers, self._corpus, k, name))
+    @property
+    def reading(self) -> PassageReading:
+        """The reading of the present state; raises `KitError` if there is no question yet."""
+        return self._reading(self._request())
 
-    def read_from(self, name: str) -> None:
-        """Read the passages of another retriever, as they were found."""
-        desk = self.desk.with_passages(self.desk.found_by(name, self._corpus))
-        with self._hold():
-            self.controls["read_from"].value = name
-        self._change(desk)
+    def summary(self) -> tuple[str, Sequence[str], Iterable[Sequence[str]]]:
+        """The passages with both measures, and the answer."""
+        if not self.state["question"].strip():
+            return "No question has been asked yet.", ["passage"], []
+        reading = self.reading
+        measures = zip(reading.passages, reading.attention, reading.effect, strict=True)
+        rows = [[one.title or one.id, f"{attention:.3g}", f"{effect:.3g}"] for one, attention, effect in measures]
+        caption = f"{reading.question} {reading.answer or '(nothing)'}"
+        return caption, ["passage", "attention score", "leave-one-out effect (nats)"], rows
 
-    def edit(self, place: int, text: str, *, title: str | None = None) -> None:
-        """Give the passage at `place` (from 0) another text."""
-        self._change(self.desk.with_passages(passage_list.edited(self.desk.passages, place, text, title=title)))
+    def answer(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What every retriever finds, a passage in full, or a reading."""
+        if name == "retrieved":
+            return self._retrieved_facts(request["question"], request["k"])
+        if name == "passage":
+            return asdict(self._corpus[request["id"]])
+        if name == "reading":
+            return self._reading_facts(request)
+        return super().answer(name, request)
 
-    def drop(self, place: int) -> None:
-        """Take the passage at `place` from the list."""
-        self._change(self.desk.with_passages(passage_list.dropped(self.desk.passages, place)))
-
-    def add(self, passage: Passage, place: int | None = None) -> None:
-        """Put a passage on the list, at its end unless a place is given."""
-        self._change(self.desk.with_passages(passage_list.added(self.desk.passages, passage, place)), chosen=passage.id)
-
-    def move(self, place: int, to: int) -> None:
-        """Put the passage at `place` where `to` is."""
-        self._change(self.desk.with_passages(passage_list.moved(self.desk.passages, place, to)))
-
-    def read(self, *, again: bool = False) -> PassageReading:
-        """Read the passages as they are now; what is read already only if `again`."""
-        self._status.say("reading …")
-        start, effect = time.perf_counter(), self.controls["leave_one_out"].value
-
-        def read(text: str, passages: Sequence[Passage]) -> PassageReading:
-            return read_passages(self._reader, text, passages, leave_one_out=effect)
-
-        self.desk = self.desk.read(read, again=again)
-        self._show()
-        self._status.say(f"{len(self.desk.passages)} passages read in {time.perf_counter() - start:.2g} s")
-        return self.desk.reading
-
-    def still(self) -> str:
-        """The question, what was found and read, and both measures, as static pictures and tables."""
-        return desk_html(self.desk, self._corpus)
-
-    def _change(self, desk: Desk, *, chosen: str | None = None) -> None:
-        """Take over another desk, and read it if that is done at once."""
-        self.desk = desk
-        self._show(chosen)
-        if self.controls["at_once"].value:
-            self.read()
-        elif not desk.is_read:
-            self._status.say("changed since it was read: press Read")
-
-    def _show(self, chosen: str | None = None) -> None:
-        """Everything in view, as the desk says."""
-        desk, told = self.desk, self._told
-        letters, answers = desk.letters, desk.question.answers if desk.question else ()
-        told["found"].value = columns_html(desk.found, self._corpus, answers, letters) if desk.question else ""
-        if desk.reading is None:
-            told["answer"].value = told["truth"].value = told["numbers"].value = ""
-        else:
-            views: dict[str, Any] = {"before": desk.before, "answers": answers}
-            told["answer"].value = answer_html(desk.reading, **views)
-            told["truth"].value = truth_html(desk.reading, letters)
-            numbers = reading_table(desk.reading, **views, letters=letters)
-            told["numbers"].value = f"<details><summary>The numbers</summary>{numbers}</details>"
-            self._picture.show(reading_figure(desk.reading, **views, letters=letters))
-        self._picture.layout.visibility = "visible" if desk.reading else "hidden"  # it keeps its place
-        with self._hold():
-            self._show_controls(letters, answers, chosen)
-
-    def _show_controls(self, letters: Mapping[str, str], answers: Sequence[str], chosen: str | None) -> None:
-        desk, controls = self.desk, self.controls
-        if desk.question is not None:
-            controls["text"].value = desk.question.text
-            if "question" in controls:
-                controls["question"].value = desk.question.text if desk.question.text in self._questions else TYPED
-        chosen = chosen or controls["passage"].value
-        stars = gold_of(desk.passages, answers)
-        options = [
-            (listed(number, passage, letters[passage.id], star, self._corpus), passage.id)
-            for number, (passage, star) in enumerate(zip(desk.passages, stars, strict=True), start=1)
-        ]
-        ids = [i for _, i in options]
-        controls["passage"].options = options
-        controls["passage"].value = chosen if chosen in ids else ids[0] if ids else None
-        controls["more"].options = add_options(desk, self._corpus, letters)
-        controls["more"].value = OWN_WORDS
-        for name in ("up", "down", "drop", "apply"):
-            controls[name].disabled = not ids
-        self._fill_editor()
-
-    def _fill_editor(self) -> None:
-        place = self._place()
-        passage = self.desk.passages[place] if place is not None else Passage("none", "", "")
-        self.controls["title"].value, self.controls["passage_text"].value = passage.title, passage.text
-
-    def _place(self) -> int | None:
-        """The place of the passage that is chosen in the editor."""
-        ids = [passage.id for passage in self.desk.passages]
-        chosen = self.controls["passage"].value
-        return ids.index(chosen) if chosen in ids else None
-
-    def _wire(self) -> None:
-        controls = self.controls
-        if "question" in controls:
-            self._on_value("question", lambda text: self.ask(text) if text != TYPED else None)
-        self._on_value("text", lambda text: self.ask(text) if text.strip() else None)
-        self._on_value("k", lambda _: self.ask(self.desk.question) if self.desk.question else None)
-        self._on_value("read_from", lambda name: self.read_from(name) if self.desk.question else None)
-        self._on_value("passage", lambda _: self._fill_editor())
-        self._on_value("at_once", lambda on: self.read() if on and self.desk.question else None)
-        self._on_value("leave_one_out", lambda _: self.read(again=True) if self.desk.is_read else None)
-        actions: dict[str, Callable[[], object]] = {
-            "read": self.read,
-            "as_found": lambda: self.read_from(controls["read_from"].value),
-            "apply": lambda: self.edit(self._place(), controls["passage_text"].value, title=controls["title"].value),
-            "drop": lambda: self.drop(self._place()),
-            "up": lambda: self._shift(-1),
-            "down": lambda: self._shift(1),
-            "add": self._add_chosen,
-        }
-        for name, action in actions.items():
-            controls[name].on_click(lambda _, action=action: self._status.attempt(action))
-
-    def _on_value(self, name: str, action: Callable[[Any], object]) -> None:
-        def changed(change: dict[str, Any]) -> None:
-            if not self._held:
-                self._status.attempt(lambda: action(change["new"]))
-
-        self.controls[name].observe(changed, "value")
-
-    def _shift(self, by: int) -> None:
-        place = self._place()
-        if place is not None and 0 <= place + by < len(self.desk.passages):
-            self.move(place, place + by)
-
-    def _add_chosen(self) -> None:
-        chosen = self.controls["more"].value
-        if chosen != OWN_WORDS:
-            self.add(self._corpus[chosen])
+    def exported_requests(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """All readings of this session, the present passages without each one, and other questions, as many as fit."""
+        if not self.state["question"].strip():
             return
-        title, text = self.controls["title"].value, self.controls["passage_text"].value
-        self.add(passage_list.own_passage(self.desk.passages, title, text))
+        room, present = EXPORTED, {"question": self.state["question"], "k": self.state["k"]}
+        for name, request in [("retrieved", present), ("reading", self._request()), *self._wanted(present)]:
+            room -= len(packed(self.answer(name, request)))
+            if room < 0:
+                return
+            yield name, request
 
-    def _clicked(self, trace: int, point: int) -> None:
-        """A click on a bar chooses its passage in the editor."""
-        rows = self._picture.figure.data[trace].y
-        if rows is not None and self.desk.reading is not None and point < len(rows):
-            chosen = self.desk.reading.ids[int(rows[point])]
-            if any(passage.id == chosen for passage in self.desk.passages):
-                self.controls["passage"].value = chosen
+    def _wanted(self, present: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        now = self._request()
+        passages = now["passages"]
+        seen = [self._asked(*key) for key in self._readings]
+        without = [{**now, "passages": passages[:n] + passages[n + 1 :]} for n in range(len(passages))]
+        yield from (("reading", one) for one in [*seen, *without] if one["question"] == now["question"] and one != now)
+        for text in dict.fromkeys([present["question"], *list(self._questions)[::-1][:EXPORTED_QUESTIONS]]):
+            if text != present["question"]:
+                yield "retrieved", {**present, "question": text}
+            for table in self._retrieve(text, present["k"]).values():
+                ids = list(table.passages_of(table.question_ids[0]))
+                yield "reading", {**now, "question": text, "passages": ids}
+
+    def _request(self) -> dict[str, Any]:
+        """What the page asks to be read in the present state."""
+        state = self.state
+        if not state["question"].strip():
+            raise KitError("Playground", "a question with words", repr(state["question"]))
+        passages = state["passages"]
+        if passages is None:
+            table = self._retrieve(state["question"], state["k"])[state["read_from"]]
+            passages = list(table.passages_of(table.question_ids[0]))
+        return {"question": state["question"], "passages": passages, "leave_one_out": state["leave_one_out"]}
+
+    def _asked(self, question: str, passages: tuple[Passage, ...], leave_one_out: bool) -> dict[str, Any]:
+        listed = [self._as_state(one) for one in passages]
+        return {"question": question, "passages": listed, "leave_one_out": leave_one_out}
+
+    def _as_state(self, passage: Passage) -> str | dict[str, str]:
+        return passage.id if self._corpus.get(passage.id) == passage else asdict(passage)
+
+    def _passages(self, listed: Sequence[Any]) -> tuple[Passage, ...]:
+        return tuple(self._corpus[one] if isinstance(one, str) else Passage(**one) for one in listed)
+
+    def _question(self, text: str) -> Question:
+        return self._questions.get(text, Question("typed", text))
+
+    def _retrieve(self, text: str, k: int) -> dict[str, ScoreTable]:
+        """At most k passages of every retriever for a question, kept."""
+        if (text, k) not in self._retrieved:
+            question, tables = self._question(text), {}
+            for name, retriever in self._retrievers.items():
+                table = retriever.retrieve([question], k)
+                tables[name] = table.top(k) if table.values.shape[1] else table
+                missing = [i for i in tables[name].passages_of(question.id) if i not in self._corpus]
+                if missing:
+                    raise KitError(f"retriever {name!r}", "passages that are in the corpus", repr(missing[0]))
+            self._retrieved[text, k] = tables
+        return self._retrieved[text, k]
+
+    def _reading(self, request: Mapping[str, Any]) -> PassageReading:
+        """A reading, kept."""
+        passages = self._passages(self._checked_passages(request["passages"]) or ())
+        key = (request["question"], passages, request["leave_one_out"])
+        if key not in self._readings:
+            self._readings[key] = read_passages(self._reader, key[0], passages, leave_one_out=key[2])
+        return self._readings[key]
+
+    def _retrieved_facts(self, text: str, k: int) -> dict[str, Any]:
+        """The passages of every retriever with scores, long lists with the beginnings of their texts; the answers."""
+        question = self._question(text)
+        passages: dict[str, dict[str, Any]] = {}
+        lists = []
+        for name, table in self._retrieve(text, k).items():
+            ids = list(table.passages_of(question.id))
+            lists.append({"name": name, "ids": ids, "scores": table.values[0, : len(ids)]})
+            for place, passage in enumerate(self._corpus[i] for i in ids):
+                cut = place >= IN_FULL and len(passage.text) > BEGINNING
+                facts = {**asdict(passage), "gold": _states(question, passage), "cut": cut}
+                known = passages.get(passage.id)
+                if known is None or (known["cut"] and not cut):
+                    passages[passage.id] = {**facts, "text": passage.text[:BEGINNING]} if cut else facts
+        return {"lists": lists, "passages": passages, "accepted": list(question.answers)}
+
+    def _reading_facts(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        reading, question = self._reading(request), self._question(request["question"])
+        truth = truth_of_attention(reading)
+        return {
+            "answer": reading.answer, "log_likelihood": reading.log_likelihood,
+            "right": exact_match(reading.answer, list(question.answers)) if question.answers else None,
+            "attention": reading.attention, "effect": reading.effect,
+            "gold": [_states(question, passage) for passage in reading.passages],
+            "truth": None if truth is None else {name: _number(one) for name, one in asdict(truth).items()},
+        }  # fmt: skip
+
+    def _checked_passages(self, value: Any) -> list[str | dict[str, str]] | None:
+        """Passages as the state holds them: an id of the corpus, or the fields of one that was changed or added."""
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple):
+            raise KitError("passages", "a list of passages or ids, or None", repr(value))
+        listed: list[str | dict[str, str]] = []
+        for one in value:
+            if isinstance(one, Mapping) and set(one) == {"id", "title", "text"}:
+                one = Passage(**one)
+            if not (isinstance(one, Passage) or (isinstance(one, str) and one in self._corpus)):
+                raise KitError("passages", "passages, or ids of the corpus", repr(one))
+            listed.append(self._as_state(one) if isinstance(one, Passage) else one)
+        ids = [one if isinstance(one, str) else one["id"] for one in listed]
+        if len(set(ids)) < len(ids):
+            raise KitError("passages", "each passage once", f"{next(i for i in ids if ids.count(i) > 1)!r} twice")
+        return listed
+
+
+def _states(question: Question, passage: Passage) -> bool:
+    """Whether a passage states one of the question's answers."""
+    return bool(question.answers) and has_answer(passage.text, question.answers)
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or value != value else value  # NaN: nothing to rank
 
 
 def _check(corpus: Mapping[str, Passage], retrievers: Mapping[str, Retriever], questions: list, k: int) -> None:

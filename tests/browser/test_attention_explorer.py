@@ -89,7 +89,7 @@ def test_clicks_and_keys_move_all_views_and_stand_in_the_address(explorer, open_
     explorer.set(passage="b", layer=2, head=0, kind="logits")
     explorer.set(answer=page.locator(".at-answer button[aria-pressed=true]").count() - 1)
     scores = sorted(explorer.passage_scores().values[0].tolist(), reverse=True)
-    bars = [float(one.inner_text().replace("−", "-")) for one in page.locator(".at-list .at-bar b").all()]
+    bars = [float(one.inner_text().replace("−", "-")) for one in page.locator(".at-list .kit-bar b").all()]
     assert bars == pytest.approx(scores, rel=0.02, abs=1e-2)
     assert page.locator(".at-flow").is_hidden()  # logits have no parts
     page.focus(".at-grid")
@@ -166,7 +166,7 @@ def test_of_a_large_reader_the_page_holds_views_near_the_present(explorer, open_
     page.wait_for_selector(CHOSEN)
     whole = {name: explorer.state[name] for name in VIEW}
     asked = np.sort(explorer.answer("view", whole)["scores"][0])[::-1]
-    bars = [float(one.inner_text().rstrip("%")) / 100 for one in page.locator(".at-list .at-bar b").all()]
+    bars = [float(one.inner_text().rstrip("%")) / 100 for one in page.locator(".at-list .kit-bar b").all()]
     assert bars == pytest.approx(asked.tolist(), abs=6e-3)
     page.locator(".at-list .at-row").nth(2).click()
     page.wait_for_selector(f"{CHOSEN}:last-child")

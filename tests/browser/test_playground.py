@@ -1,54 +1,57 @@
-"""The playground in JupyterLab and under Voila: asked, read and changed with the keyboard alone."""
+"""The playground as a page alone: what is computed stays alive, the trail of changes, what a page cannot read."""
 
 from __future__ import annotations
 
-CELLS = [
-    "# A playground",
-    "import kit\nfrom kit.toy import DATA, build_world\nfrom kit.widgets import Playground\n"
-    "world = build_world(generated=0, passages_each=2, questions_each=1)\n"
-    "corpus = kit.data.Corpus(world.passages.values())\n"
-    "reader = kit.FiDReader.from_pretrained(DATA / 't5', device='cpu')\n"
-    "encoder = kit.DualEncoder.from_pretrained(DATA / 'bert', device='cpu')\n"
-    "index = kit.build_index(list(corpus), encoder.encode_passages(corpus.values(), batch_size=256))\n"
-    "retrievers = {'BM25': kit.BM25(corpus), 'student': kit.DenseRetriever(encoder, index)}",
-    "Playground(corpus, retrievers, reader, questions=world.questions['test'][:9], k=5)",
-]
-READ = "() => [...document.querySelectorAll('[role=status]')].some((e) => /passages read in/.test(e.textContent))"
-ASKED = "(words) => document.body.innerText.includes(words)"
-DRAWN = "(words) => document.querySelector('.kit-figure .yaxislayer-above')?.textContent.includes(words)"
+import pytest
+
+import kit
+from kit.toy import DATA
+from kit.types import Passage, Question
+from kit.widgets import Playground
+
+ROW = ".pg-row:not(.pg-heads)"
 
 
-def ask(page, question):
-    """Type a question, and wait until it has been read."""
-    page.wait_for_function(READ)
-    box = page.get_by_label("question", exact=True)
-    box.fill(question)
-    box.press("Enter")
+@pytest.fixture
+def playground() -> Playground:
+    texts = {"France": "paris is the capital of france .", "Italy": "rome is the capital of italy .",
+             "Norway": "oslo is the capital of norway ."}  # fmt: skip
+    corpus = kit.data.Corpus([Passage(f"p{n}", title, text) for n, (title, text) in enumerate(texts.items())])
+    reader = kit.FiDReader.from_pretrained(DATA / "t5", device="cpu")
+    questions = [Question("a", "what is the capital of france ?", ("paris",)), Question("b", "what of norway ?")]
+    return Playground(corpus, {"BM25": kit.BM25(corpus)}, reader, questions=questions, k=3)
 
 
-def test_in_lab_a_passage_is_changed_and_read_again(lab, run_notebook, pictures):
-    page = run_notebook(lab, CELLS)
-    page.wait_for_selector(".kit-figure .main-svg")
-    ask(page, "What is the capital of France?")
-    page.wait_for_function(DRAWN, arg="Loire")
-    page.wait_for_timeout(300)
-    pictures(page, "playground-lab-light")
-    answer = page.get_by_text("Answer:").inner_text()
-    page.get_by_role("button", name="Drop").focus()
-    page.keyboard.press("Enter")
-    page.wait_for_function(ASKED, arg="(before:")
-    page.wait_for_function("() => document.querySelectorAll('.kit-figure .scatterlayer .point').length > 0")
-    pictures(page, "playground-lab-light-changed")
-    assert answer.startswith("Answer:") and "4 passages read" in page.locator("[role=status]").first.inner_text()
-    assert page.errors == []
+def test_passages_are_dropped_and_undone_and_the_trail_says_what_became_of_the_answer(playground, open_file):
+    page = open_file(playground)
+    page.wait_for_selector(ROW)
+    reading = playground.reading
+    assert page.inner_text(".pg-answer") == reading.answer
+    effects = [one.inner_text() for one in page.locator(f"{ROW} .kit-bar:nth-child(4) b").all()]
+    assert [float(one.replace("−", "-")) for one in effects] == pytest.approx(
+        reading.effect.tolist(), rel=0.01, abs=1e-3
+    )
+    page.get_by_role("button", name="take away: France").click()
+    page.get_by_text("2 passages").first.wait_for()
+    rows = [row.split("\t") for row in page.locator("[data-panel=trail] tbody tr").all_inner_texts()]
+    playground.set(passages=["p1", "p2"])
+    assert [row[1] for row in rows] == ["3 passages of BM25", "without A"]
+    assert [row[2] for row in rows] == [reading.answer, playground.reading.answer]
+    assert page.locator(".pg-before").count() == 4
+    page.get_by_role("button", name="undo").click()
+    page.get_by_text("3 passages").first.wait_for()
+    page.get_by_role("button", name="read later: France").click()
+    page.get_by_text("this page does not hold that").wait_for()
+    page.errors.clear()  # it is told on the console too
 
 
-def test_in_voila_a_question_is_asked(voila, run_notebook, pictures):
-    page = run_notebook(voila, CELLS, dark=True)
-    page.wait_for_selector(".kit-figure .main-svg")
-    ask(page, "Which currency is used in Japan?")
-    page.wait_for_function(DRAWN, arg="Japan")
-    page.wait_for_timeout(300)
-    pictures(page, "playground-voila-dark")
-    assert page.get_by_label("question", exact=True).input_value() == "Which currency is used in Japan?"
-    assert page.errors == []
+def test_another_question_is_picked_and_a_passage_unfolds(playground, open_file, pictures):
+    page = open_file(playground, size=(390, 844))
+    page.wait_for_selector(ROW)
+    page.get_by_label("pick a question").select_option("what of norway ?")
+    page.locator(".pg-columns summary").first.click()
+    assert page.locator(".pg-columns details[open] p").first.is_visible()
+    page.wait_for_function("() => location.hash.includes('norway')")
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert page.get_by_role("button", name="write a passage").is_hidden()  # an exported page does not read
+    pictures(page, "playground-390")

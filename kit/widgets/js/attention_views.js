@@ -94,7 +94,7 @@ let rowCount = 0;
 function barRow({ held, view }, line, number, click) {
   const passage = held.passages[number];
   const arrow = (moved) => (moved ? ` ${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}` : "");
-  const fill = make("i", { class: passage.gold ? "at-fill gold" : "at-fill" });
+  const fill = make("i", { class: passage.gold ? "kit-fill gold" : "kit-fill" });
   fill.style.setProperty("--share", Number.isFinite(line.share) ? line.share : 0);
   const cells = line.others.map(([rank, moved]) => make("span", { class: "number" }, rank || "–", make("small", {}, arrow(moved))));
   const words = [`rank ${line.rank || "none"}`, passage.title, passage.gold ? "gold passage" : "", `score ${line.score}`];
@@ -104,7 +104,7 @@ function barRow({ held, view }, line, number, click) {
     "div", { class: "at-row", role: "option", id: `kit-passage-${(rowCount += 1)}`, "aria-label": label, click },
     make("span", { class: "at-rank" }, line.rank || "–"),
     make("span", { class: "at-title", title: `${passage.title} [${passage.id}]` }, passage.gold ? "★ " : "", passage.title),
-    make("span", { class: "at-bar" }, fill, make("b", {}, line.score)),
+    make("span", { class: "kit-bar" }, fill, make("b", {}, line.score)),
     make("span", { class: "at-strip", style: stripOf(held, view, number) }), ...cells,
   ); // prettier-ignore
   return { row, number, title: passage.title };
@@ -296,10 +296,10 @@ export function wordDetail(tokens, weights, token, word, view) {
   const [low] = spanOf(weights.flatMap((row) => [...row]), view);
   const high = weights.reduce((most, row) => row.reduce((a, b) => Math.max(a, b), most), -Infinity);
   const rows = tokens.map((name, at) => {
-    const fill = make("i", { class: "at-fill word" });
+    const fill = make("i", { class: "kit-fill word" });
     fill.style.setProperty("--share", (values[at] - low) / (high - low || 1));
     const now = view.request.answer === at ? "at-weight now" : "at-weight";
-    return make("div", { class: now }, make("span", {}, tokenText(name)), make("span", { class: "at-bar" }, fill, make("b", {}, written(values[at]))));
+    return make("div", { class: now }, make("span", {}, tokenText(name)), make("span", { class: "kit-bar" }, fill, make("b", {}, written(values[at]))));
   });
   return [make("p", {}, "“", make("b", {}, tokenText(word)), "” before each answer token:"), ...rows];
 }

@@ -14,12 +14,11 @@ from jaxtyping import Float
 from kit.attention import named_aggregation
 from kit.device import evaluation
 from kit.metrics import agreement
-from kit.reader import FiDReader
 from kit.reader.answer_likelihood import likelihood_without_each
+from kit.reader.fid import FiDReader
 from kit.reader.inputs import count_question_tokens
 from kit.types import KitError, Passage, ScoreTable
 
-ASKED = "asked"  # the id of the question in the tables made here
 NEEDED = 0.1  # nats: below this the answer is at most a tenth less likely without a passage
 
 
@@ -103,7 +102,7 @@ def truth_of_attention(reading: PassageReading) -> Truth | None:
     if not len(reading.effect) or np.isnan(reading.effect).any():
         return None
     rows = [
-        ScoreTable(name, [ASKED], [reading.ids], [values.tolist()])
+        ScoreTable(name, ["question"], [reading.ids], [values.tolist()])
         for name, values in (("attention", reading.attention), ("effect", reading.effect))
     ]
     spearman = float(agreement(*rows).spearman[0])
@@ -112,7 +111,7 @@ def truth_of_attention(reading: PassageReading) -> Truth | None:
 
 
 def check_reader(reader: object) -> None:
-    """Nothing; `KitError` for what cannot read as a `kit.FiDReader` does."""
+    """Raises `KitError` for what cannot read as a `kit.FiDReader` does."""
     if not all(hasattr(reader, name) for name in ("t5", "encode", "decode", "generate_from", "tokenize")):
         raise KitError("reader", "a kit.FiDReader", type(reader).__name__)
 
