@@ -20,7 +20,6 @@ from kit.types import KitError
 from kit.widgets.explorer import Explorer, NumberControl, labelled_choice, labelled_slider, throttled
 from kit.widgets.figure_view import JS, FigureView
 from kit.widgets.own_keys import ROOT, OwnKeys
-from kit.widgets.packed_html import PackedHtml
 
 
 def bars(*heights: float) -> go.Figure:
@@ -97,7 +96,7 @@ def test_a_picture_of_usual_size_is_small():
 
 
 def test_scripts_are_small_functions_of_their_own_and_fetch_nothing():
-    for path in (JS / "figure.js", JS / "packed_html.js", JS / "own_keys.js"):
+    for path in (JS / "figure.js", JS / "own_keys.js"):
         source = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|\bfetch\(|XMLHttpRequest|import\(", source), path.name
         starts = [n for n, line in enumerate(source.splitlines()) if re.match(r"(async )?function|export ", line)]
@@ -209,13 +208,6 @@ def test_a_figure_goes_to_the_page_compressed_and_whole():
     assert (state["_height"], state["_least_width"]) == (321, 300)
     assert json.loads(gzip.decompress(state["_packed"])) == json.loads(view.figure.to_json())
     assert len(state["_packed"]) < len(json.dumps(view._figure)) / 3
-
-
-def test_long_html_goes_to_the_page_compressed_and_whole():
-    packed = PackedHtml()
-    assert packed._packed == b""
-    packed.value = "<b>long</b>" * 500
-    assert gzip.decompress(packed._packed).decode() == packed.value and len(packed._packed) < 200
 
 
 def test_calls_that_come_too_fast_are_thinned_and_the_last_one_is_kept():

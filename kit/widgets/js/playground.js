@@ -75,7 +75,7 @@ function build(app) {
       read: stale ? last?.read : passages,
     }; // prettier-ignore
     if (!stale && last?.key !== key) {
-      const what = last?.read ? changesOf(last.read, passages, letters) : `${passages.length} passages of ${state.read_from}`;
+      const what = last?.read ? changesOf(last.read, passages, letters) : `${counted(passages)} of ${state.read_from}`;
       trail = [...(last ? trail : []), [String((last ? trail.length : 0) + 1), what, reading.answer || "(nothing)", likelyText(reading.log_likelihood)]];
     }
     read.disabled = !stale;
@@ -96,13 +96,15 @@ function build(app) {
       return [at + 1, letters.get(one.id), one.id, one.title, one.text, effectText(reading?.attention[place]), effectText(reading?.effect[place])];
     });
     const header = ["place", "letter", "id", "title", "text", "attention score", "leave-one-out effect"];
-    panels.read.show({ title: `Read, in this order: ${current.passages.length} passages`, table: { header, rows } });
+    panels.read.show({ title: `Read, in this order: ${counted(current.passages)}`, table: { header, rows } });
     const found = retrieved.lists.flatMap((list) => list.ids.map((id, at) => [list.name, at + 1, id, shortTitle(retrieved.passages[id]), list.scores[at]]));
     panels.retrieved.show({ title: `Found by each retriever (★ states an accepted answer)`, table: { header: ["retriever", "rank", "id", "title", "score"], rows: found } });
     panels.trail.show({ title: "What was changed, and what became of the answer", table: { header: ["", "change", "answer", "probability"], rows: trail, words: 3 } });
     panels.trail.hide(trail.length < 2);
   }
 }
+
+const counted = (passages) => `${passages.length} passage${passages.length === 1 ? "" : "s"}`;
 
 // A list of the questions on offer before the box in which one is typed.
 function questionList(app) {
