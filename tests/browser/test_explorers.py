@@ -117,4 +117,9 @@ def keys_are_heard(page) -> None:
     rows.focus()
     page.keyboard.press("ArrowDown")
     assert rows.evaluate("element => element.contains(document.activeElement)")
+    page.get_by_role("button", name="edit: ").first.focus()  # of the playground's first passage
+    page.keyboard.press("Enter")
+    page.get_by_label("text", exact=True).fill("Nothing is said here.")
+    page.keyboard.press("Control+Enter")
+    page.get_by_text("(edited)").wait_for()  # read again by Python
     assert sum(page.received) - before < 60_000
