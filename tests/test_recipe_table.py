@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from recipes_table import TableSizes, toy_markdown, toy_table, write_between
+from recipes_table import TableSizes, toy_markdown, toy_table
+from tables import write_between
 
 from kit.train import Optimisation, ReaderTraining
 from kit.types import KitError

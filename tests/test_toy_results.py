@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from rounds_table import results_table, rounds_figures
+from rounds_table import main, results_table, rounds_figures
 
 from kit.data import save_passages, save_questions
+from kit.shipped import DATA
 from kit.types import KitError, Passage, Question, ScoreTable
+
+PAGE = Path(__file__).parent.parent / "docs" / "toy-results.md"
 
 
 def write_run(folder, hits):
@@ -49,6 +53,26 @@ def test_recall_is_computed_from_the_tables(tmp_path):
     change = next(line for line in lines if line[:3] == ["BM25", "round 1", "1"])
     assert change[3].startswith("+50.0 ") and change[4].startswith("+100.0 ")
     assert ["exact match, closed book", "0.0", "0.0", "0.0"] in lines
+
+
+def test_one_command_writes_the_page_and_the_notebooks_file(tmp_path):
+    write_run(tmp_path / "seed-0", 1)
+    page, rounds = tmp_path / "page.md", tmp_path / "rounds.json"
+    page.write_text("above\n<!-- toy results -->\nold\n<!-- end of toy results -->\nbelow\n")
+    main([tmp_path / "seed-0"], page, rounds)
+    table = results_table([tmp_path / "seed-0"])
+    assert page.read_text() == f"above\n<!-- toy results -->\n{table}\n<!-- end of toy results -->\nbelow\n"
+    assert json.loads(rounds.read_text()) == rounds_figures([tmp_path / "seed-0"])
+
+
+def test_the_page_and_the_notebooks_file_are_of_the_same_runs():
+    page = PAGE.read_text(encoding="utf-8").split("<!-- toy results -->")[1]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines()]
+    for number, run in enumerate(json.loads((DATA / "results" / "rounds.json").read_text())["runs"]):
+        for row in run["rounds"]:
+            for k, recall in row["recall"].items():
+                cell = next(line for line in lines if line[:2] == [row["retriever"], k])[2 + number]
+                assert cell == "{mean:.1f} ({low:.1f} to {high:.1f})".format(**{n: 100 * v for n, v in recall.items()})
 
 
 def test_an_unfinished_run_is_named(tmp_path):

@@ -19,10 +19,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
+from tables import Seeds, Threads, measured_rows
 
 from kit.course import Course, load_course
 from kit.encoder import DualEncoder
-from kit.files import read_json, write_json
+from kit.files import write_json
 from kit.losses import LOSSES
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
@@ -99,56 +100,51 @@ def compare(
     """The rows of all runs; they and the teachers' scores are kept in `folder`, and what is there is not made again."""
     folder = Path(folder)
     toy = toy or load_course("toy")
-    rows: dict[str, dict[str, Any]] = {}
-    path = folder / "rows.json"
-    if path.exists():
-        rows = read_json(path, dict)
-    for name in ("BM25", "start"):
-        if name not in rows:
-            retriever = toy.bm25 if name == "BM25" else _dense(toy, toy.new_encoder())
-            rows[name] = {"condition": name, "seed": seeds[0], "rate": 0.0, **_measured(toy, retriever, sizes)}
+    start = {"seed": seeds[0], "rate": 0.0}
+    measured = partial(measured_rows, folder / "rows.json", summary=lambda row: str(row["recall"]))
+    baselines = {
+        "BM25": lambda: {"condition": "BM25", **start, **_measured(toy, toy.bm25, sizes)},
+        "start": lambda: {"condition": "start", **start, **_measured(toy, _dense(toy, toy.new_encoder()), sizes)},
+    }
+    rows = measured(baselines)
     for seed, name in product(seeds, names):
-        condition = CONDITIONS[name]
-        mine = [row for row in rows.values() if row["condition"] == name and row["seed"] == seeds[0]]
-        rates = condition.rates if seed == seeds[0] else [max(mine, key=lambda row: row["dev"]["5"])["rate"]]
-        for rate in rates:
-            key = f"{name}, seed {seed}, rate {rate}"
-            if key not in rows:
-                scores = _scores(folder, toy, condition.noise, sizes)
-                rows[key] = {"condition": name, **_run(toy, condition, scores, seed, rate, sizes)}
-                write_json(path, rows, indent=1)
-                print(key, rows[key]["recall"], f"{rows[key]['seconds']:.0f} s", flush=True)
-    return list(rows.values())
+        first = [row for row in rows if row["condition"] == name and row["seed"] == seeds[0]]
+        rates = CONDITIONS[name].rates if seed == seeds[0] else [max(first, key=lambda row: row["dev"]["5"])["rate"]]
+        run = partial(_run, folder, toy, name, seed, sizes)
+        rows += measured({f"{name}, seed {seed}, rate {rate}": partial(run, rate) for rate in rates})
+    return rows
 
 
 def _scores(folder: Path, toy: Course, noise: float, sizes: Sizes) -> ScoreTable:
     path = folder / f"scores-{noise}.parquet"
     if not path.exists():
-        asked = toy.train[: sizes.questions]
-        cells = add_random_passages(toy.bm25.retrieve(asked, sizes.listed), toy.corpus, sizes.drawn, seed=0)
+        questions = toy.train[: sizes.questions]
+        cells = add_random_passages(toy.bm25.retrieve(questions, sizes.listed), toy.corpus, sizes.drawn, seed=0)
         reader = toy.reader if noise == 0 else noisy_reader(toy.reader, noise)
-        FiDAttention(reader).score(asked, toy.corpus, cells).save(path)
+        FiDAttention(reader).score(questions, toy.corpus, cells).save(path)
     return ScoreTable.load(path)
 
 
-def _run(toy: Course, condition: Condition, scores: ScoreTable, seed: int, rate: float, sizes: Sizes) -> dict[str, Any]:
+def _run(folder: Path, toy: Course, name: str, seed: int, sizes: Sizes, rate: float) -> dict[str, Any]:
     """One training and what came of it. `first`: how often the teacher's best passage holds the answer."""
-    asked = toy.train[: sizes.questions]
-    first = answer_recall(scores, asked, toy.corpus, [1])[1]
+    condition = CONDITIONS[name]
+    scores = _scores(folder, toy, condition.noise, sizes)
+    questions = toy.train[: sizes.questions]
+    first = answer_recall(scores, questions, toy.corpus, [1])[1]
     table = scores if condition.scale is None else standardised(scores, scale=condition.scale)
-    how = Optimisation(
+    optimisation = Optimisation(
         sizes.steps, learning_rate=rate, embedding_lr_multiplier=60, warmup_steps=max(1, sizes.steps // 10), seed=seed
     )
     student = toy.new_encoder()
     begin = time.perf_counter()
     training = distil(
-        student, asked, toy.corpus, table, partial(LOSSES[condition.loss], **condition.options),
-        Distillation(how, questions=sizes.batch, passages=sizes.passages), progress=False,
+        student, questions, toy.corpus, table, partial(LOSSES[condition.loss], **condition.options),
+        Distillation(optimisation, questions=sizes.batch, passages=sizes.passages), progress=False,
     )  # fmt: skip
     seconds = time.perf_counter() - begin
-    told = {"loss": condition.loss, "options": dict(condition.options), "scale": condition.scale}
     return {
-        **told, "noise": condition.noise, "first": first, "seed": seed, "rate": rate, "seconds": seconds,
+        "condition": name, "loss": condition.loss, "options": dict(condition.options), "scale": condition.scale,
+        "noise": condition.noise, "first": first, "seed": seed, "rate": rate, "seconds": seconds,
         "losses": [round(training.losses[at]["loss"], 4) for at in (0, -1)],
         **_measured(toy, _dense(toy, student), sizes),
     }  # fmt: skip
@@ -160,12 +156,12 @@ def _dense(toy: Course, encoder: DualEncoder) -> DenseRetriever:
 
 def _measured(toy: Course, retriever: BM25 | DenseRetriever, sizes: Sizes) -> dict[str, Any]:
     """Answer recall on test ("recall") and dev questions, and how far a question's retrieved scores are apart."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, questions in (("dev", toy.dev[: sizes.test]), ("recall", toy.test[: sizes.test])):
         table = retriever.retrieve(questions, KS[-1])
-        found[name] = {str(k): value for k, value in answer_recall(table, questions, toy.corpus, KS).items()}
-        found["spread"] = float(np.nanmean(np.nanstd(table.values, axis=1)))
-    return found
+        figures[name] = {str(k): value for k, value in answer_recall(table, questions, toy.corpus, KS).items()}
+        figures["spread"] = float(np.nanmean(np.nanstd(table.values, axis=1)))
+    return figures
 
 
 def main(
@@ -173,12 +169,10 @@ def main(
         "runs/losses"
     ),
     out: Annotated[Path, typer.Option(help="the file that the notebook reads")] = RESULTS,
-    seeds: Annotated[int, typer.Option(help="how many")] = 3,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+    seeds: Seeds = 3,
+    threads: Threads = 0,
 ) -> None:
     """Train and measure every condition. Example: python data/make/loss_comparison.py --seeds 3"""
-    if threads:
-        torch.set_num_threads(threads)
     rows = compare(folder, seeds=range(seeds))
     write_json(out, rows, indent=1)
 

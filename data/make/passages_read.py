@@ -9,15 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
+from tables import Seeds, Threads, measured_rows
 
 from kit.course import Course, load_course
-from kit.files import read_json, write_json
+from kit.files import write_json
 from kit.metrics import exact_match
 from kit.reader import FiDReader
 from kit.toy import DATA
@@ -40,65 +41,60 @@ class Sizes:
 
 
 def compare(
-    path: str | Path, *, seeds: Sequence[int] = (0, 1, 2), sizes: Sizes = Sizes(), toy: Course | None = None
+    folder: str | Path, *, seeds: Sequence[int] = (0, 1, 2), sizes: Sizes = Sizes(), toy: Course | None = None
 ) -> list[dict[str, Any]]:
     """A row a reader: `trained_n` (None: not fine-tuned), `seed`, and `em`, {N read: right or wrong by question}.
 
-    Rows are kept in `path`, and those that are there are not made again.
+    Rows are kept in `folder`, and those that are there are not made again.
     """
-    path, toy = Path(path), toy or load_course("toy")
-    rows: list[dict[str, Any]] = read_json(path, list) if path.exists() else []
-    for seed, n in [(seeds[0], None), *((seed, n) for seed in seeds for n in sizes.train_n)]:
-        if any((row["seed"], row["trained_n"]) == (seed, n) for row in rows):
-            continue
-        reader = toy.new_reader() if n is None else _trained(toy, n, seed, sizes)
-        rows.append(
-            {"trained_n": n, "seed": seed, "steps": sizes.steps if n else 0, "em": _measured(toy, reader, sizes)}
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, rows, indent=None)
-        print(
-            f"trained at {n}, seed {seed}:",
-            {m: float(np.mean(right)) for m, right in rows[-1]["em"].items()},
-            flush=True,
-        )
-    return rows
+    toy = toy or load_course("toy")
+    runs = [(seeds[0], None), *((seed, n) for seed in seeds for n in sizes.train_n)]
+    tasks = {f"trained at {n}, seed {seed}": partial(_row, toy, n, seed, sizes) for seed, n in runs}
+    return measured_rows(Path(folder) / "rows.json", tasks, _exact_match)
+
+
+def _exact_match(row: dict[str, Any]) -> str:
+    return str({n: float(np.mean(hits)) for n, hits in row["em"].items()})
+
+
+def _row(toy: Course, n: int | None, seed: int, sizes: Sizes) -> dict[str, Any]:
+    reader = toy.new_reader() if n is None else _trained(toy, n, seed, sizes)
+    return {"trained_n": n, "seed": seed, "steps": sizes.steps if n else 0, "em": _measured(toy, reader, sizes)}
 
 
 def _trained(toy: Course, n: int, seed: int, sizes: Sizes) -> FiDReader:
-    asked = random.Random(seed).sample(toy.train, min(sizes.taught, len(toy.train)))
-    how = Optimisation(
+    questions = random.Random(seed).sample(toy.train, min(sizes.taught, len(toy.train)))
+    optimisation = Optimisation(
         sizes.steps,
         learning_rate=sizes.rate,
         embedding_lr_multiplier=4,
         warmup_steps=max(1, sizes.steps // 10),
         seed=seed,
     )
-    config = ReaderTraining(how, questions=max(1, sizes.passages // n), n_context=n)
+    config = ReaderTraining(optimisation, questions=max(1, sizes.passages // n), n_context=n)
     reader = toy.new_reader()
-    train_reader(reader, asked, toy.corpus, toy.bm25.retrieve(asked, n), config, progress=False)
+    train_reader(reader, questions, toy.corpus, toy.bm25.retrieve(questions, n), config, progress=False)
     return reader
 
 
 def _measured(toy: Course, reader: FiDReader, sizes: Sizes) -> dict[str, list[int]]:
     questions = random.Random(0).sample(toy.test, min(sizes.questions, len(toy.test)))
     table = toy.bm25.retrieve(questions, max(sizes.test_n))
-    right = {}
+    hits = {}
     for m in sizes.test_n:
-        said = reader.read(questions, toy.corpus, table, n_context=m, batch_size=10, max_new_tokens=16).answers
-        right[str(m)] = [int(exact_match(said[question.id], question.answers)) for question in questions]
-    return right
+        predictions = reader.read(questions, toy.corpus, table, n_context=m, batch_size=10, max_new_tokens=16).answers
+        hits[str(m)] = [int(exact_match(predictions[question.id], question.answers)) for question in questions]
+    return hits
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="the file that the notebook reads; a stopped run goes on")] = RESULTS,
-    seeds: Annotated[int, typer.Option(help="how many")] = 3,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+    folder: Annotated[Path, typer.Option(help="keeps rows; a stopped run goes on")] = Path("runs/passages-read"),
+    out: Annotated[Path, typer.Option(help="the file that the notebook reads")] = RESULTS,
+    seeds: Seeds = 3,
+    threads: Threads = 0,
 ) -> None:
     """Train and measure every reader. Example: python data/make/passages_read.py --seeds 3"""
-    if threads:
-        torch.set_num_threads(threads)
-    compare(out, seeds=range(seeds))
+    write_json(out, compare(folder, seeds=range(seeds)), indent=None)
 
 
 if __name__ == "__main__":

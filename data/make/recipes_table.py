@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
+from tables import Threads, markdown_table, measured_rows, write_between
 
 from kit.data import Corpus
 from kit.encoder import DualEncoder
-from kit.files import read_json, write_json, written_aside
+from kit.files import write_json
 from kit.metrics import answer_recall
 from kit.reader import FiDReader
 from kit.recipes import NO_TEACHER, RECIPES, Recipe, student_of, train_recipe
@@ -29,7 +29,7 @@ from kit.shipped import DATA
 from kit.teachers import READER_TEACHERS, Teacher, load_teacher
 from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
-from kit.types import KitError, Question, ScoreTable
+from kit.types import Question, ScoreTable
 
 SHIPPED_TEACHERS = {"cross_encoder": "toy-bert-cat", "extractive_reader": "toy-dpr-reader"}
 RECIPES_MARK, TOY_MARK = "recipes", "toy table"
@@ -84,19 +84,16 @@ def toy_table(
     in `folder`; a stopped table goes on there.
     """
     shared = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)
-    path = shared.folder / "rows.json"
-    rows: dict[str, dict[str, Any]] = read_json(path, dict) if path.exists() else {}
     tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(shared)[0]}
     tasks["start"] = lambda: _baselines(shared)[1]
     for seed in seeds:
         for name in names:
             tasks[f"{name}, seed {seed}"] = lambda name=name, seed=seed: measure(shared, RECIPES[name], seed, progress)
-    for key, task in tasks.items():
-        if key not in rows:
-            rows[key] = task()
-            write_json(path, rows, indent=1)
-            say(f"{key}: " + "  ".join(f"R@{k} {value:.3f}" for k, value in rows[key]["recall"].items()))
-    return [rows[key] for key in tasks]
+    return measured_rows(shared.folder / "rows.json", tasks, _recalls, say)
+
+
+def _recalls(row: Mapping[str, Any]) -> str:
+    return "  ".join(f"R@{k} {value:.3f}" for k, value in row["recall"].items())
 
 
 def prepare(
@@ -178,18 +175,15 @@ def _keys(recall: Mapping[int, float]) -> dict[str, float]:
 
 def recipes_markdown() -> str:
     """`RECIPES` as a table in Markdown."""
-    lines = ["| recipe | teacher | loss | student | batches | source |", "|---|---|---|---|---|---|"]
-    for r in RECIPES.values():
-        cells = (f"`{r.name}`", f"`{r.teacher}`", f"`{r.loss}`", f"`{r.family}`", r.batches, r.source)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        (f"`{r.name}`", f"`{r.teacher}`", f"`{r.loss}`", f"`{r.family}`", r.batches, r.source) for r in RECIPES.values()
+    ]
+    return markdown_table(["recipe", "teacher", "loss", "student", "batches", "source"], rows)
 
 
 def toy_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows of `toy_table` as a table in Markdown: the mean over seeds, and in brackets the lowest and highest."""
-    ks = list(rows[0]["recall"])
-    lines = [f"| recipe | teacher's first | {' | '.join(f'recall@{k}' for k in ks)} | CPU seconds | seeds |"]
-    lines.append("|---|---|" + "---|" * len(ks) + "---|---|")
+    ks, lines = list(rows[0]["recall"]), []
     for name in dict.fromkeys(row["recipe"] for row in rows):
         own = [row for row in rows if row["recipe"] == name]
         first = "" if own[0]["teacher"] is None else f"{own[0]['teacher']:.3f}"
@@ -197,25 +191,14 @@ def toy_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         seconds = f"{np.mean([row['seconds'] for row in own]):.0f}" if name in RECIPES else ""
         seeds = ", ".join(str(row["seed"]) for row in own) if name in RECIPES else ""
         label = f"`{name}`" if name in RECIPES else name
-        lines.append(f"| {' | '.join([label, first, *recall, seconds, seeds])} |")
-    return "\n".join(lines)
+        lines.append([label, first, *recall, seconds, seeds])
+    header = ["recipe", "teacher's first", *(f"recall@{k}" for k in ks), "CPU seconds", "seeds"]
+    return markdown_table(header, lines)
 
 
 def _spread(values: Sequence[float]) -> str:
     mean = f"{np.mean(values):.3f}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
-
-
-def write_between(path: str | Path, mark: str, text: str) -> None:
-    """Put `text` between the lines `<!-- mark -->` and `<!-- end of mark -->` of a file."""
-    path = Path(path)
-    page = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
-    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
-        raise KitError(str(path), f"one line {begin.strip()} and after it one {end}", "none, or several")
-    before, rest = page.split(begin)
-    with written_aside(path) as aside:
-        aside.write_text(f"{before}{begin}{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
 
 
 def main(
@@ -228,11 +211,9 @@ def main(
     / "recipes.json",
     only: Annotated[list[str] | None, typer.Option(help="recipes to train [default: all]")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="of the students; several give mean and range")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Train and measure every recipe at toy scale. Example: python data/make/recipes_table.py --seed 0 --seed 1"""
-    if threads:
-        torch.set_num_threads(threads)
     rows = toy_table(folder, names=only or tuple(RECIPES), seeds=seed or [0], progress=True)
     write_between(page, RECIPES_MARK, recipes_markdown())
     write_between(page, TOY_MARK, toy_markdown(rows))

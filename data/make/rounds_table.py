@@ -1,7 +1,8 @@
-"""The toy's results over several seeds, as Markdown: `python data/make/rounds_table.py runs/seed-*`.
+"""The toy's results over several seeds, the tables of docs/toy-results.md, made again by
+`python data/make/rounds_table.py runs/seed-*`.
 
-Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there. With
-`--rounds data/toy/results/rounds.json` the figures of each round are written as well, for the notebook about rounds.
+Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there. The
+figures of each round are written as well, for the notebook about rounds.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from tables import markdown_table, write_between
 
 from kit.data import load_passages, load_questions
 from kit.files import read_json, write_json
 from kit.metrics import answer_ranks, bootstrap_interval, paired_test
 from kit.metrics.statistics import PairedTest
+from kit.shipped import DATA
 from kit.types import KitError, ScoreTable
 
+MARK = "toy results"
 KS = (1, 5, 20)
 
 
@@ -39,11 +43,11 @@ def results_table(folders: Sequence[Path]) -> str:
     return "\n\n".join(
         [
             "## Answer recall on the test questions, whole corpus (95% bootstrap interval over questions)",
-            _table(["retriever", "k", *names, "mean"], list(_recall_rows(ranks))),
+            markdown_table(["retriever", "k", *names, "mean"], _recall_rows(ranks)),
             "## Differences in recall, in points (95% bootstrap interval over questions; p of a randomisation test)",
-            _table(["from", "to", "k", *names], list(_difference_rows(ranks))),
+            markdown_table(["from", "to", "k", *names], _difference_rows(ranks)),
             "## The reader, its attention, the evidence experiment",
-            _table(["figure", *names, "mean"], list(_figure_rows(figures))),
+            markdown_table(["figure", *names, "mean"], _figure_rows(figures)),
         ]
     )
 
@@ -63,7 +67,7 @@ def rounds_figures(folders: Sequence[Path]) -> dict[str, Any]:
             recall = {k: {"mean": i.mean, "low": i.low, "high": i.high} for k, i in intervals.items()}
             rounds.append({"retriever": name, "recall": recall, "em": read.get(name)})
         runs.append({"run": folder.name, "questions": len(ranks), "rounds": rounds})
-    return {"made_by": "python data/make/rounds_table.py RUNS --rounds FILE", "runs": runs}
+    return {"made_by": "python data/make/rounds_table.py RUNS", "runs": runs}
 
 
 def _figures_of(folder: Path) -> dict[str, Any]:
@@ -125,19 +129,14 @@ def _at(figures: Any, path: Sequence[str]) -> float:
     return figures
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def main(
     folders: Annotated[list[Path], typer.Argument(help="folders of kit quickstart, one a seed")],
-    rounds: Annotated[Path | None, typer.Option(help="file for the figures of each round, .json")] = None,
+    page: Annotated[Path, typer.Option(help="the page whose tables are written")] = Path("docs/toy-results.md"),
+    rounds: Annotated[Path, typer.Option(help="the file that the notebook reads")] = DATA / "results" / "rounds.json",
 ) -> None:
-    """Print the table. Example: python data/make/rounds_table.py runs/seed-0 runs/seed-1 runs/seed-2"""
-    typer.echo(results_table(folders))
-    if rounds is not None:
-        write_json(rounds, rounds_figures(folders), indent=1)
+    """Write the tables. Example: python data/make/rounds_table.py runs/seed-0 runs/seed-1 runs/seed-2"""
+    write_between(page, MARK, results_table(folders))
+    write_json(rounds, rounds_figures(folders), indent=1)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from muon import Muon
 from safetensors.torch import load_file, save_file
 from t5_exercises import LEVELS, Exercises
 from t5_start import initial_t5
+from tables import Threads
 from torch import Tensor
 
 from kit.attention import Aggregation, capture_cross_attention
@@ -38,7 +39,7 @@ BATCH = {"recall": 256, "statements": 160, "facts": 112, "passages": 64}  # pass
 MIXTURES = {  # shares of the batches at a level; recall is never given up
     "recall": {"recall": 1.0},
     "statements": {"recall": 0.2, "statements": 0.8},
-    "facts": {"recall": 0.2, "statements": 0.1, "facts": 0.4, "passages": 0.3},
+    "facts": {"recall": 0.15, "statements": 0.15, "facts": 0.7},
     "passages": {"recall": 0.2, "statements": 0.05, "facts": 0.15, "passages": 0.6},
 }
 LEARNING_RATE, OTHER_LEARNING_RATE, EMBEDDINGS = 2e-3, 1e-3, 8
@@ -189,12 +190,10 @@ def main(
     start: Annotated[Path | None, typer.Option(help="weights to begin with, written by --out")] = None,
     out: Annotated[Path | None, typer.Option(help="in the end, averaged weights in half precision")] = None,
     level: Annotated[str, typer.Option(help="go on at this level [default: where it was]")] = "",
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+    threads: Threads = 0,
     seed: int = 0,
 ) -> None:
     """Pre-train the toy T5. Example: python data/make/t5.py --minutes 60"""
-    if threads:
-        torch.set_num_threads(threads)
     run = Run(work, seed, start)
     if level:
         run.level = LEVELS.index(level)
@@ -209,9 +208,9 @@ def main(
         key = f"{name} {count}"
         losses[key] = 0.95 * losses.get(key, loss) + 0.05 * loss
         if run.step % 50 == 0:
-            shown = {key: round(value, 2) for key, value in sorted(losses.items())}
+            means = {key: round(value, 2) for key, value in sorted(losses.items())}
             spent = f"{time.time() - began:.0f}s cpu {time.process_time() - cpu:.0f}s"
-            print(run.step, spent, f"rate {factor:.2f}", shown, flush=True)
+            print(run.step, spent, f"rate {factor:.2f}", means, flush=True)
         if run.step % 250 == 0:
             reader = run.averaged()
             reader.save_pretrained(work / "averaged")

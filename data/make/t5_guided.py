@@ -15,7 +15,9 @@ from typing import Annotated
 
 import torch
 import typer
+from t5 import tokenize
 from t5_start import initial_t5
+from tables import Threads, exit_if_interrupted
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -25,7 +27,7 @@ from kit.toy.counterfactual import Exercise, make_exercise
 from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
 from kit.toy.vocabulary import t5_tokenizer
-from kit.train import Optimisation, TrainingHistory
+from kit.train import Optimisation
 from kit.train.fit import fit
 
 FEW, MANY = (1, 2, 4), (1, 2, 4, 4, 10)  # passages of an exercise, drawn anew for each batch: at first, and then
@@ -36,49 +38,13 @@ GUIDE_UNTIL = 0.5  # share of the steps after which the guide has faded out; it 
 POINT, CHOOSE = 1.0, 0.5  # weights of the guide's two parts
 
 
-def pretrain_t5(
-    steps: int, *, seed: int = 0, folder: str | Path | None = None, progress: bool = True
-) -> tuple[FiDReader, TrainingHistory]:
-    """The toy T5 as a `FiDReader`, and how it was trained. Goes on from a checkpoint in `folder`.
-
-    9,000 steps took 52 minutes on two CPU cores that others used as well.
-    """
-    tokenizer, kinds, pools = t5_tokenizer(), load_kinds(), make_pools()
-    reader = FiDReader(initial_t5(tokenizer, seed=seed), tokenizer, max_tokens=128)
-    reader.t5.decoder.set_attn_implementation("eager")  # the guide needs the attention's probabilities
-    optimisation = Optimisation(
-        steps,
-        learning_rate=1e-3,
-        embedding_lr_multiplier=8,
-        warmup_steps=100,
-        schedule="stable_decay",
-        decay_share=0.35,
-        final_lr_share=0.02,
-        seed=seed,
-        save_every=250,
-    )
-
-    def loss_of(model: FiDReader, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
-        count = rng.choice(FEW if number < FEW_UNTIL * steps else MANY)
-        gap = 0.5 if count <= ASKED_OVER else 1.0
-        exercises = [make_exercise(kinds, pools, rng, passages=count, gap=gap) for _ in range(PASSAGES // count)]
-        strength = min(1.0, max(0.0, 2 * (1 - number / (GUIDE_UNTIL * steps))))
-        loss, figures = exercise_loss(model, exercises, strength)
-        return loss, {f"loss at {count}": figures.pop("answer"), **figures}
-
-    training = fit(reader, loss_of, optimisation, folder=folder, progress=progress, name="toy T5")
-    reader.t5.set_attn_implementation("sdpa")
-    return reader, training
-
-
 def exercise_loss(reader: FiDReader, exercises: list[Exercise], guide: float) -> tuple[Tensor, dict[str, float]]:
     """The loss of the answers, plus `guide` times what it costs to look elsewhere; and the parts of it.
 
     The guide has two parts: half of the last layer's heads should point at the answer's words in the gold passages,
     and the mean attention logit of a passage, over layers, heads and words, should choose a gold one.
     """
-    ids, mask = _tokenize(reader, exercises)
-    labels = reader.tokenize_targets([exercise.answer for exercise in exercises])  # (q, a)
+    ids, mask, labels = tokenize(reader, exercises)
     states = reader.encode(ids, mask).padded
     out = reader.t5(
         encoder_outputs=BaseModelOutput(last_hidden_state=states),
@@ -103,37 +69,32 @@ def exercise_loss(reader: FiDReader, exercises: list[Exercise], guide: float) ->
     return out.loss + guide * (POINT * point + CHOOSE * choose), figures
 
 
-def _tokenize(reader: FiDReader, exercises: list[Exercise]) -> tuple[Tensor, Tensor]:
-    """Ids and mask (q, k, t); an exercise's prompt stands where a reader's question does."""
-    texts = [f"{e.prompt} title: {p.title} context: {p.text}" for e in exercises for p in e.passages]
-    encoded = reader.require_tokenizer("pre-training")(
-        texts,
-        add_special_tokens=False,
-        truncation=True,
-        max_length=reader.max_tokens,
-        padding=True,
-        return_tensors="pt",
-    )
-    shape = (len(exercises), len(exercises[0].passages), -1)
-    return encoded["input_ids"].view(shape), encoded["attention_mask"].bool().view(shape)
-
-
 def main(
     out: Annotated[Path, typer.Option(help="where the pre-trained T5 is written")] = DATA / "t5",
-    work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on from here")] = Path(
-        "runs/toy-t5"
-    ),
-    steps: Annotated[int, typer.Option(help="steps of 64 passages")] = 9000,
+    work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = Path("runs/toy-t5"),
+    steps: Annotated[int, typer.Option(help="steps of 64 passages; 9,000 took 52 minutes on two busy cores")] = 9000,
     seed: int = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Pre-train the toy T5 on imagined worlds. Example: python data/make/t5_guided.py --steps 9000"""
-    if threads:
-        torch.set_num_threads(threads)
-    reader, training = pretrain_t5(steps, seed=seed, folder=work)
-    if training.interrupted:
-        typer.echo(f"stopped; run it again to go on from the last checkpoint in {work}", err=True)
-        raise typer.Exit(130)
+    tokenizer, kinds, pools = t5_tokenizer(), load_kinds(), make_pools()
+    reader = FiDReader(initial_t5(tokenizer, seed=seed), tokenizer, max_tokens=128)
+    reader.t5.decoder.set_attn_implementation("eager")  # the guide needs the attention's probabilities
+    optimisation = Optimisation(
+        steps, learning_rate=1e-3, embedding_lr_multiplier=8, warmup_steps=100, schedule="stable_decay",
+        decay_share=0.35, final_lr_share=0.02, seed=seed, save_every=250,
+    )  # fmt: skip
+
+    def loss_of(model: FiDReader, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        count = rng.choice(FEW if number < FEW_UNTIL * steps else MANY)
+        gap = 0.5 if count <= ASKED_OVER else 1.0
+        exercises = [make_exercise(kinds, pools, rng, passages=count, gap=gap) for _ in range(PASSAGES // count)]
+        strength = min(1.0, max(0.0, 2 * (1 - number / (GUIDE_UNTIL * steps))))
+        loss, figures = exercise_loss(model, exercises, strength)
+        return loss, {f"loss at {count}": figures.pop("answer"), **figures}
+
+    exit_if_interrupted(fit(reader, loss_of, optimisation, folder=work, name="toy T5"), work)
+    reader.t5.set_attn_implementation("sdpa")
     reader.save_pretrained(out)
     typer.echo(f"wrote {out}")
 

@@ -51,26 +51,26 @@ def make_exercise(
     """
     kind = kinds[rng.choice(list(kinds))]
     entities = imagine(kind, pools, rng, 6)
-    asked, *others = entities
-    name = rng.choice(list(asked.facts))
-    written = [(write_passage(kind, asked, others, rng, wanted=name), True)]
+    target, *others = entities
+    name = rng.choice(list(target.facts))
+    written = [(write_passage(kind, target, others, rng, required=name), True)]
     while len(written) < passages:
         roll = rng.random()
         if roll < 0.5 * hard:
-            written.append((write_passage(kind, asked, others, rng, unwanted=name), False))
+            written.append((write_passage(kind, target, others, rng, omitted=name), False))
         else:
             other = rng.choice(others)
             rest = [entity for entity in others if entity is not other]
-            wanted = name if roll < hard else None
-            named = [asked, *rest] if rng.random() < hard else rest
-            written.append((write_passage(kind, other, named, rng, wanted=wanted, unstated=(asked, name)), False))
+            required = name if roll < hard else None
+            named = [target, *rest] if rng.random() < hard else rest
+            written.append((write_passage(kind, other, named, rng, required=required, unstated=(target, name)), False))
     rng.shuffle(written)
     relation = kind.relations[name]
     if rng.random() < gap:
-        prompt = "fill: " + rng.choice(relation.statements).format(name=asked.name, value="<extra_id_0>")
+        prompt = "fill: " + rng.choice(relation.statements).format(name=target.name, value="<extra_id_0>")
     else:
-        prompt = "question: " + ask(relation, asked, rng)[0]
-    return Exercise(prompt, tuple(p for p, _ in written), asked.facts[name], tuple(gold for _, gold in written))
+        prompt = "question: " + ask(relation, target, rng)[0]
+    return Exercise(prompt, tuple(p for p, _ in written), target.facts[name], tuple(gold for _, gold in written))
 
 
 def write_passage(
@@ -79,16 +79,16 @@ def write_passage(
     others: Sequence[Entity],
     rng: random.Random,
     *,
-    wanted: str | None = None,
-    unwanted: str | None = None,
+    required: str | None = None,
+    omitted: str | None = None,
     unstated: tuple[Entity, str] | None = None,
 ) -> Passage:
-    """A passage that states `wanted` and not `unwanted` about `entity`, and `unstated` about nobody's look-alike."""
-    able = [name for name in entity.facts if name not in (wanted, unwanted)]
-    relations = rng.sample(able, min(len(able), rng.choice((0, 1, 1, 2) if wanted else (1, 1, 2, 3))))
-    relations = [wanted, *relations] if wanted else relations
+    """A passage that states `required` and not `omitted` about `entity`, and `unstated` about nobody's look-alike."""
+    able = [name for name in entity.facts if name not in (required, omitted)]
+    relations = rng.sample(able, min(len(able), rng.choice((0, 1, 1, 2) if required else (1, 1, 2, 3))))
+    relations = [required, *relations] if required else relations
     rng.shuffle(relations)
-    lookalikes = choose_lookalikes([unwanted] if unwanted else relations, others, rng, 0.5)
+    lookalikes = choose_lookalikes([omitted] if omitted else relations, others, rng, 0.5)
     lookalikes = [item for item in lookalikes if unstated is None or item[0] is not unstated[0]]
     return Passage("x", entity.name, render_passage(kind, entity, relations, others, rng, lookalikes=lookalikes))
 

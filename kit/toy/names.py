@@ -40,13 +40,13 @@ def make_pools(seed: int = 0, words: int = 1600, surnames: int = 500, symbols: i
     (1600, 0)
     """
     rng = random.Random(f"names-{seed}")
-    made: dict[str, None] = {}
-    while len(made) < words + surnames:
+    drawn: dict[str, None] = {}
+    while len(drawn) < words + surnames:
         syllables = rng.choice((2, 2, 3))
         word = "".join(rng.choice(ONSETS) + rng.choice(VOWELS) for _ in range(syllables)) + rng.choice(CODAS)
         if 5 <= len(word) <= 10:
-            made[word.capitalize()] = None
-    names = list(made)
+            drawn[word.capitalize()] = None
+    names = list(drawn)
     letters = "bcdfghjklmnpqrstvwxz"
     pairs = [a.upper() + b + c for a in letters for b in "qxzjv" for c in letters]
     return Pools(tuple(names[:words]), tuple(names[words:]), tuple(rng.sample(pairs, symbols)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.toy.entities import Entity
@@ -20,28 +20,23 @@ class Source:
     lookalikes: tuple[tuple[str, str], ...]
 
 
+# What a passage is to be: its id, its entity, the relations that it states, and other entities' facts (None: drawn).
+Plan = tuple[str, Entity, Sequence[str], Sequence[tuple[Entity, str]] | None]
+
+
 def write_passages(
     kinds: Mapping[str, Kind], entities: Sequence[Entity], each: int, rng: random.Random
 ) -> tuple[dict[str, Passage], dict[str, Source]]:
     """Four passages an entity by default: every fact at least once, a third of them with a look-alike's fact."""
-    peers = {name: [entity for entity in entities if entity.kind == name] for name in kinds}
-    order = [(entity, number) for entity in entities for number in range(each)]
+    order = [(entity.id, number) for entity in entities for number in range(each)]
     rng.shuffle(order)
-    ids = {key: str(position + 1) for position, key in enumerate((entity.id, number) for entity, number in order)}
-    passages, sources = {}, {}
-    for entity in entities:
-        kind = kinds[entity.kind]
-        for number, relations in enumerate(spread_facts(list(entity.facts), each, rng)):
-            others = rng.sample(peers[kind.name], 6)
-            others = [other for other in others if other is not entity][:5]
-            lookalikes = choose_lookalikes(relations, others, rng)
-            text = render_passage(kind, entity, relations, others, rng, lookalikes=lookalikes)
-            passage_id = ids[entity.id, number]
-            passages[passage_id] = Passage(passage_id, entity.name, text)
-            stated = tuple((entity.id, relation) for relation in relations)
-            sources[passage_id] = Source(entity.id, stated, tuple((other.id, name) for other, name in lookalikes))
-    key = sorted(passages, key=int)
-    return {i: passages[i] for i in key}, {i: sources[i] for i in key}
+    ids = {key: str(position) for position, key in enumerate(order, start=1)}
+    plans = (
+        (ids[entity.id, number], entity, relations, None)
+        for entity in entities
+        for number, relations in enumerate(spread_facts(list(entity.facts), each, rng))
+    )
+    return _write(kinds, entities, plans, rng)
 
 
 def write_passages_once(
@@ -71,16 +66,26 @@ def write_passages_once(
         else:
             plans[last][1].append(name)
     rng.shuffle(plans)
+    return _write(kinds, entities, [(str(number), *plan) for number, plan in enumerate(plans, start=1)], rng)
+
+
+def _write(
+    kinds: Mapping[str, Kind], entities: Sequence[Entity], plans: Iterable[Plan], rng: random.Random
+) -> tuple[dict[str, Passage], dict[str, Source]]:
+    """Passages and what each states, by id, in the order of their numbers."""
     peers = {name: [entity for entity in entities if entity.kind == name] for name in kinds}
-    passages, sources = {}, {}
-    for number, (entity, relations, lookalikes) in enumerate(plans, start=1):
-        kind, passage_id = kinds[entity.kind], str(number)
-        others = [other for other in rng.sample(peers[entity.kind], 6) if other is not entity][:5]
+    written = {}
+    for passage_id, entity, relations, lookalikes in plans:
+        kind = kinds[entity.kind]
+        others = [other for other in rng.sample(peers[kind.name], 6) if other is not entity][:5]
+        if lookalikes is None:
+            lookalikes = choose_lookalikes(relations, others, rng)
         text = render_passage(kind, entity, relations, others, rng, lookalikes=lookalikes)
-        passages[passage_id] = Passage(passage_id, entity.name, text)
         stated = tuple((entity.id, relation) for relation in relations)
-        sources[passage_id] = Source(entity.id, stated, tuple((other.id, name) for other, name in lookalikes))
-    return passages, sources
+        source = Source(entity.id, stated, tuple((other.id, name) for other, name in lookalikes))
+        written[passage_id] = Passage(passage_id, entity.name, text), source
+    ids = sorted(written, key=int)
+    return {key: written[key][0] for key in ids}, {key: written[key][1] for key in ids}
 
 
 def render_passage(

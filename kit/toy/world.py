@@ -98,11 +98,6 @@ def build_world(
     return ToyWorld({entity.id: entity for entity in entities}, passages, sources, frozen, asks)
 
 
-def split_of(question: Question) -> str:
-    """The split that a toy question belongs to."""
-    return question.id.split("-")[0]
-
-
 def _split(entities: Sequence[Entity], rng: random.Random) -> dict[str, list[Entity]]:
     """Entities by split; real and generated ones, and every kind, are split in the same shares."""
     split: dict[str, list[Entity]] = {name: [] for name in SPLITS}
