@@ -2,5 +2,16 @@
 
 from kit.encoder.dual import DualEncoder
 from kit.encoder.families import FAMILIES, Family, family_named
+from kit.encoder.principal_components import PrincipalComponents, principal_components
+from kit.encoder.token_scores import TokenScores, token_scores
 
-__all__ = ["FAMILIES", "DualEncoder", "Family", "family_named"]
+__all__ = [
+    "FAMILIES",
+    "DualEncoder",
+    "Family",
+    "PrincipalComponents",
+    "TokenScores",
+    "family_named",
+    "principal_components",
+    "token_scores",
+]

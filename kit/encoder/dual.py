@@ -184,7 +184,7 @@ class DualEncoder(nn.Module):
         vectors = []
         for bucket in buckets:
             rows, width = bucket.to(self.device), int(lengths[bucket[0]])
-            vectors.append(self._pooled(tower, input_ids[rows, :width], mask[rows, :width]))
+            vectors.append(self._pooled(input_ids[rows, :width], mask[rows, :width], side))
         joined = torch.cat(vectors)
         return joined.new_zeros(len(mask), self.dimension).index_copy(0, torch.cat(buckets).to(self.device), joined)
 
@@ -195,10 +195,16 @@ class DualEncoder(nn.Module):
         vectors = self.embed(*self.tokenize_passages(passages), side="passage", batch_size=TRAINED_AT_ONCE)  # (x, d)
         return self.embed(*self.tokenize_questions(questions), side="question"), vectors
 
-    def _pooled(self, tower: nn.Module, ids: Int[Tensor, "x t"], mask: Bool[Tensor, "x t"]) -> Float[Tensor, "x d"]:
-        hidden = tower(input_ids=ids, attention_mask=mask.long()).last_hidden_state  # (x, t, d)
-        if self.family.dimension is not None:
-            hidden = self.norm(self.projection(hidden))  # (x, t, d)
+    def token_states(
+        self, input_ids: Int[Tensor, "x t"], attention_mask: Bool[Tensor, "x t"], side: str = "question"
+    ) -> Float[Tensor, "x t d"]:
+        """The states (x, t, d) of texts' tokens, of which `embed` takes the mean or the first; at padding anything."""
+        tower = self.towers[-1 if side == "passage" else 0]
+        hidden = tower(input_ids=input_ids, attention_mask=attention_mask.long()).last_hidden_state  # (x, t, d)
+        return hidden if self.family.dimension is None else self.norm(self.projection(hidden))
+
+    def _pooled(self, ids: Int[Tensor, "x t"], mask: Bool[Tensor, "x t"], side: str) -> Float[Tensor, "x d"]:
+        hidden = self.token_states(ids, mask, side)  # (x, t, d)
         if self.family.pooling == "cls":
             vectors = hidden[:, 0]  # (x, d)
         else:
