@@ -21,7 +21,7 @@ from kit.metrics.answers import answer_finder, searchable
 from kit.optimisation import Optimisation
 from kit.train.batches import Stream
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.signatures import encoder_signature
+from kit.train.signatures import signature_of
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def train_in_batch(
         return in_batch_nll(vectors * encoder.scale, passages, own), figures
 
     used = [item.question for item in items]
-    signature = partial(encoder_signature, "in-batch", config, encoder, used, corpus, table)
+    signature = partial(signature_of, "in-batch", config, encoder, used, corpus, table)
     return fit(encoder, loss_of, config.optimisation, signature=signature, name="training (in-batch)", **run)
 
 

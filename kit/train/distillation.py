@@ -20,7 +20,7 @@ from kit.losses import LOSSES
 from kit.optimisation import Optimisation, full_scale
 from kit.train.batches import Stream, candidates, tells_apart
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.signatures import encoder_signature
+from kit.train.signatures import signature_of
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def distil(
         value = compare(scores, teacher, mask=cells, **config.loss_options)
         return value, _figures(scores.detach(), teacher, cells)
 
-    signed = partial(encoder_signature, f"distilling, {name}", config, encoder, scored, corpus, table)
+    signed = partial(signature_of, f"distilling, {name}", config, encoder, scored, corpus, table)
     return fit(encoder, loss_of, config.optimisation, signature=signed, name=f"distilling ({name})", **run)
 
 

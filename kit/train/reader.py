@@ -84,6 +84,6 @@ def train_reader(
         labels = reader.tokenize_targets(targets, max_tokens=config.answer_tokens)
         return model(ids, mask, labels).loss
 
-    data = (reader.tokenizer, answered, corpus, passages)
+    data = (reader, answered, corpus, passages)
     signature = partial(signature_of, "reader", config, *data, max_tokens=reader.max_tokens)
     return fit(reader, loss_of, config.optimisation, signature=signature, name="training the reader", **run)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,39 +18,26 @@ from torch import Tensor, nn
 from kit.files import read_json, write_json
 from kit.types import KitError, Passage, Question, ScoreTable
 
-if TYPE_CHECKING:
-    from kit.encoder import DualEncoder
-
 ANEW = "(to begin anew, remove the folder)"
 
 
 def signature_of(
     task: str,
     config: Any,
-    tokenizer: Any,
+    model: Any,
     questions: Sequence[Question],
     corpus: Mapping[str, Passage],
     table: ScoreTable,
     **more: object,
 ) -> dict[str, object]:
-    """The signature of a training beside its optimisation and first weights; `config` is its settings' dataclass."""
+    """The signature of a training beside its optimisation and first weights: `config` is its settings' dataclass.
+
+    `model`: a reader or an encoder, whose tokenizer and family count.
+    """
     sizes = {name: value for name, value in asdict(config).items() if name != "optimisation"}
-    data = {"tokenizer": tokenizer_digest(tokenizer), "data": data_digest(questions, corpus, table)}
-    return {"task": task, **sizes, **more, **data}
-
-
-def encoder_signature(
-    task: str,
-    config: Any,
-    encoder: DualEncoder,
-    questions: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    table: ScoreTable,
-    **more: object,
-) -> dict[str, object]:
-    """The same of a retriever's training."""
-    family = encoder.family.to_json()
-    return signature_of(task, config, encoder.tokenizer, questions, corpus, table, family=family, **more)
+    family = {"family": model.family.to_json()} if hasattr(model, "family") else {}
+    data = {"tokenizer": tokenizer_digest(model.tokenizer), "data": data_digest(questions, corpus, table)}
+    return {"task": task, **sizes, **more, **family, **data}
 
 
 def model_digest(model: nn.Module) -> str:

@@ -20,7 +20,7 @@ from kit.losses import margin_mse
 from kit.optimisation import Optimisation
 from kit.train.batches import candidates, tells_apart
 from kit.train.fit import RunOptions, TrainingHistory, fit
-from kit.train.signatures import encoder_signature, model_digest
+from kit.train.signatures import model_digest, signature_of
 from kit.types import KitError, Passage, Question, ScoreTable
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def train_topic_balanced(
         live = {"second": getattr(second, "name", type(second).__name__)}
         if isinstance(model := getattr(second, "model", None), nn.Module):
             live["second model"] = model_digest(model)
-        return encoder_signature("topic-balanced", config, encoder, scored, corpus, table, **live)
+        return signature_of("topic-balanced", config, encoder, scored, corpus, table, **live)
 
     return fit(encoder, loss_of, config.optimisation, signature=signature, name="training (topic-balanced)", **run)
 

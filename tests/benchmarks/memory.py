@@ -1,16 +1,16 @@
 """Peak memory of scoring, embedding, searching and evaluating at 1, 10 and 100 times the size.
 
 `python tests/benchmarks/memory.py`, by hand; nothing is asserted. Every cell is a process of its own, less what one
-takes that does the same with next to nothing. Models are tiny and random: what grows with the data is the question.
+takes that does the same with next to nothing; mapped files are not counted. Models are tiny and random: what grows
+with the data is the question.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
-import resource
-import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -109,9 +109,24 @@ WORKS = {  # what is done, what is written for it beforehand, and how much at on
 
 def child(name: str, source: Path, folder: Path, queue: multiprocessing.Queue) -> None:
     torch.set_num_threads(1)
+    peaks, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            peaks.append(anonymous())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     WORKS[name][0](source, folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    queue.put(peak / 1024 if sys.platform != "darwin" else peak / 1024**2)
+    done.set()
+    watcher.join()
+    queue.put(max(peaks))
+
+
+def anonymous() -> float:
+    """Megabytes of this process that are not pages of a file, which the system can drop (Linux)."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["RssAnon"].split()[0]) / 1024
 
 
 def peak(name: str, count: int) -> float:
