@@ -264,7 +264,7 @@ def train_recipe(
 
 
 def named_recipe(recipe: Recipe | str) -> Recipe:
-    """The recipe itself, or the one of this name; `KitError` for a name that `RECIPES` does not have."""
+    """The recipe itself, or the one of this name. Raises `KitError` if `RECIPES` does not have the name."""
     return named("recipe", recipe, RECIPES, Recipe)
 
 

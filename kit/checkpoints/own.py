@@ -56,7 +56,7 @@ def own_tokenizer(directory: Path, manifest: str, default: str | None) -> Any:
 
 
 def load_tokenizer(name_or_dir: str | Path) -> Any:
-    """The tokenizer of a checkpoint, without fetching its weights; `KitError` where it has none, as FiD's archives.
+    """The tokenizer of a checkpoint, without fetching its weights. Raises `KitError` if it has none, as FiD's archives.
 
     WordPiece tokenizers lower-case as tokenizer.json or tokenizer_config.json does: DPR's tokenizer classes in
     transformers 5 always lower-case (pyserini issue 2533), so BERT's class is taken. It is for matchmaker's BERT_Cat

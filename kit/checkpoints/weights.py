@@ -33,7 +33,7 @@ HARMLESS = (r"(^|\.)position_ids$",)
 
 
 def read_config(directory: str | Path) -> dict[str, Any]:
-    """The folder's config.json as it is; `KitError` where there is none or it does not read."""
+    """The folder's config.json as it is. Raises `KitError` if there is none or it does not read."""
     path = Path(directory) / "config.json"
     if not path.exists():
         raise KitError(str(directory), "a checkpoint folder with a config.json", "none")

@@ -129,7 +129,7 @@ class DualEncoder(nn.Module):
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer; `KitError` where the checkpoint came without one."""
+        """The tokenizer. Raises `KitError` if the checkpoint came without one."""
         if self._tokenizer is None:
             raise KitError("encoder", "a tokenizer (from_pretrained(..., tokenizer=...))", "a checkpoint without one")
         if isinstance(self._tokenizer, str):

@@ -24,13 +24,12 @@ from kit.teachers.encoder import EncoderScores
 from kit.teachers.extractive_reader import ExtractiveReader
 from kit.teachers.fid import FiDAttention, LeaveOneOut, PassageLikelihood
 from kit.teachers.files import score_file
-from kit.teachers.names import PAIR_TEACHERS, READER_TEACHERS, TEACHERS, load_teacher
+from kit.teachers.names import READER_TEACHERS, TEACHERS, load_teacher
 from kit.teachers.scaling import standardised
 from kit.teachers.scores import Teacher
 from kit.teachers.triples import load_teacher_triples, load_triple_examples
 
 __all__ = [
-    "PAIR_TEACHERS",
     "READER_TEACHERS",
     "TEACHERS",
     "CrossEncoder",

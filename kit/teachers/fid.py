@@ -138,9 +138,9 @@ class LeaveOneOut(ReaderTeacher):
 
     The score is minus the mean over answer tokens of log p(token | question, all passages but that one), in nats, at
     least 0: the more the answer suffers, the better the passage. A question's only passage gets NaN, for nothing is
-    left to read. Passages are encoded once, then k decoder passes look at all of them: the dearest of the reader's
-    teachers, the cost of its decoding grows with k squared. Passages differ by little: Atlas divides by a temperature
-    of 0.01. Source: Atlas (Izacard et al. 2022), section 2.2.
+    left to read. Passages are encoded once, then k decoder passes look at all of them: the most expensive of
+    these teachers, as the cost of decoding grows with k squared. Passages differ by little: Atlas divides by a
+    temperature of 0.01. Source: Atlas (Izacard et al. 2022), section 2.2.
     """
 
     batch_size: int = field(default=2, kw_only=True)
