@@ -206,7 +206,7 @@ def test_both_formats_that_pyserini_writes_rank_alike(tmp_path):
         ("deep.jsonl", b'{"a":' * 100_000, "concat|line|whole"),
         ("empty.jsonl", b"", "wanted examples, given none"),
         ("long.jsonl", b'{"question": "' + b"x" * LONGEST_LINE + b'"}', "lines of at most"),
-        ("bomb.jsonl.gz", gzip.compress(b" " * 40_000_000, mtime=0), "a gzip file that unpacks to 300 times its size at most"),
+        ("bomb.jsonl.gz", gzip.compress(b" " * 40_000_000, mtime=0), "unpacks to 300 times its size at most"),
     ],
 )  # fmt: skip
 def test_a_broken_file_is_one_line(tmp_path, name, content, message):
