@@ -1,11 +1,18 @@
-"""How a question and a passage are written for a model: the input templates of the original programs.
+"""How a question and a passage are written for a model: the input templates of the original programs; scripts.
 
 Source: FiD (Izacard & Grave 2021), section 3, for the reader; FiD-KD (2021), section 3, for its retriever.
 """
 
 from __future__ import annotations
 
+import regex
+
 from kit.types import Passage
+
+# Runs of letters of the scripts that put no blanks between words, and of others.
+_SCRIPTS = "".join(rf"\p{{{name}}}" for name in "Han Hiragana Katakana Thai Lao Khmer Myanmar".split())
+UNSPACED = regex.compile(rf"[{_SCRIPTS}]+|[^{_SCRIPTS}]+")
+UNSPACED_LETTER = regex.compile(rf"[{_SCRIPTS}]")
 
 
 def reader_question(question: str) -> str:

@@ -40,6 +40,7 @@ def write(path: Path, *records: object) -> Path:
         ("bare.csv", "who wrote Faust,Goethe\nwho wrote Emma,Austen\n",
          [("0", "who wrote Faust", ("Goethe",)), ("1", "who wrote Emma", ("Austen",))]),
         ("lines.txt", "who was it\nwhere, and when\n", [("0", "who was it", ()), ("1", "where, and when", ())]),
+        ("spaced.csv", "Question Text,Answer,\nwho is,Ann,\n", [("0", "who is", ("Ann",))]),
         ("line\u2028.tsv", "1\ta\u2028b\x85c d\n", [("1", "a\u2028b\x85c d", ())]),
     ],
 )  # fmt: skip
@@ -61,10 +62,13 @@ def test_tables_of_questions(tmp_path, name, content, wanted):
         ("f.csv", "question,answers\nwho is,[Ann\n", "answers parted by"),
         ("g.tsv", "1\twho is\t2\t3\t4\n", "one to three columns"),
         ("h.csv", "question,answers\n ,x\n", "a question, given an empty cell"),
+        ("i.tsv", "1\twho is\r2\twho was\r", "given .r alone"),
+        ("j.csv", "question|answers\nwho is|Ann\n", "parted by a comma"),
+        ("k.csv", b"\xff\xfeq\0", "text in UTF-8 .*, given UTF-16"),
     ],
 )  # fmt: skip
 def test_tables_that_are_not_understood_are_refused_by_name(tmp_path, name, content, message):
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(KitError, match=message):
         load_questions(tmp_path / name)
 
@@ -142,10 +146,12 @@ def test_passages_nobody_can_find_are_refused_by_name(tmp_path):
         ("1\ta b\n2\tc\n", ("1", "", "a b")),  # MS MARCO's collection
         ("1\ta b\tT\n", ("1", "T", "a b")),
         ("id\turl\ttext\n1\thttp://x\ta b\n", ("1", "", "a b")),
+        ("Doc ID\tPassage Text\tTitle\r\n\r\n1\ta b\tT\r\n\r\n", ("1", "T", "a b")),
+        ("\ufeff\n1\ta b\tT\n", ("1", "T", "a b")),
     ],
 )
 def test_passages_under_any_header(tmp_path, content, wanted):
-    (tmp_path / "p.tsv").write_text(content)
+    (tmp_path / "p.tsv").write_bytes(content.encode())
     passage = load_passages(tmp_path / "p.tsv")["1"]
     assert (passage.id, passage.title, passage.text) == wanted
 
@@ -175,11 +181,38 @@ def test_passages_of_beir_and_pyserini(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["1 0 a 1.0\n2 0 b 2\n", "query-id\tcorpus-id\tscore\n1\ta\t1\n2\tb\t2\n", "# judged by us\n1 0 a 1\n2 0 b +2\n"],
+    [
+        "1 0 a 1.0\n2 0 b 2\n",
+        "query-id\tcorpus-id\tscore\n1\ta\t1\n2\tb\t2\n",
+        "# judged by us\n1 0 a 1\n2 0 b +2\n",
+        "\ufeffScore\tCorpus-ID\tQuery-ID\r\n1\ta\t1\r\n2\tb\t2\r\n",
+        "qid iter docid rel\n1 0 a 1\n2 0 b 2\n",
+    ],
 )
 def test_judgements(tmp_path, content):
-    (tmp_path / "qrels").write_text(content)
+    (tmp_path / "qrels").write_bytes(content.encode())
     assert read_qrels(tmp_path / "qrels") == {"1": {"a": 1}, "2": {"b": 2}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("qa.tsv", "what is\t['Oslo']\nwho was\t['Ann']\n", "examples"),
+        ("named.tsv", "QID\tQuery\n1\twhat is\n2\twho was\n", "examples"),
+        ("quiz.csv", "question;answers\nwhat is;Oslo\nwho was;Ann\n", "examples"),
+        ("collection.tsv", "1\tOslo is big.\n2\tAnn was tall.\n", "passages"),
+    ],
+)
+def test_a_table_is_validated_as_what_it_holds(tmp_path, name, content, kind):
+    (tmp_path / name).write_text(content)
+    report = validate(tmp_path / name)
+    assert report.kind == kind and report.ok and {"examples": report.questions, "passages": report.passages}[kind] == 2
+
+
+def test_passages_in_utf_16_are_one_line(tmp_path):
+    (tmp_path / "p.tsv").write_bytes("id\ttext\n1\ta b\n".encode("utf-16"))
+    with pytest.raises(KitError, match=r"p\.tsv: wanted text in UTF-8, given UTF-16"):
+        load_passages(tmp_path / "p.tsv")
 
 
 def test_judgements_that_come_again(tmp_path):

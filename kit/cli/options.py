@@ -178,6 +178,15 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def warn_of_unspaced(questions: Any) -> None:
+    """Say on stderr how many questions have answers that text may hold and matching not find."""
+    from kit.metrics import unspaced_answers
+
+    if count := unspaced_answers(questions):
+        scripts = "a script without blanks between words, and are matched only where they stand alone"
+        say(f"kit: warning: the answers of {count:,} questions are in {scripts}")
+
+
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows in aligned columns; the last column is as long as it needs."""
     lines = [[str(cell) for cell in row] for row in [columns, *rows]]

@@ -29,6 +29,7 @@ from kit.cli.options import (
     own_device,
     run_folder,
     show_table,
+    warn_of_unspaced,
     with_checkpoints,
 )
 from kit.cli.running import finish_training
@@ -158,6 +159,7 @@ def evaluate(
         save_examples(scores, questions, corpus, reading.scores)
     typer.echo(f"{len(questions):,} questions, {sum(bool(one.answers) for one in questions):,} with answers")
     if rows:
+        warn_of_unspaced(questions)
         show_table(("passages", "measure", "mean [95% interval]"), rows)
 
 

@@ -28,6 +28,7 @@ from kit.cli.options import (
     run_folder,
     say,
     show_table,
+    warn_of_unspaced,
     with_checkpoints,
 )
 from kit.cli.running import finish_training
@@ -293,6 +294,8 @@ def search(
     if not table.mask.any():
         say("kit: warning: nothing was found for any question (another language, or other words?)")
     measures = recall_measures(table, asked, corpus, regex=regex) if corpus else {}
+    if measures:
+        warn_of_unspaced(asked)
     if judgements:
         with as_options(judgements="--qrels"):
             values, counts = judged_measures(table, judgements, corpus)

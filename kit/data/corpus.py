@@ -27,11 +27,12 @@ _FIELD = rb'("[^"]*+(?:""[^"]*+)*+"|[^"\t\r\n][^\t\r\n]*+|)'
 _ROWS = {count: re.compile(rb"\t".join([_FIELD] * count) + rb"(?:(?:\r?\n)++|\Z)") for count in range(1, 9)}
 HEADER = {
     "id": {"id", "_id", "pid", "docid", "doc_id", "did", "passage_id", "psg_id", "document_id"},
-    "text": {"text", "passage", "contents", "content", "body", "passage_text", "document"},
+    "text": {"text", "passage", "texts", "passages", "contents", "content", "body", "passage_text", "document"},
     "title": {"title", "titles", "heading"},
 }
 _COLUMN_OF = {word: column for column, words in HEADER.items() for word in words}
 _OTHER_TABLES = {"query-id", "corpus-id", "qid", "query", "question", "score", "answers", "answer", "url"}
+_BLANK = re.compile(rb"[\r\n]*+")
 _LINE = re.compile(rb"[^\n]*+(?:\n|\Z)")
 
 
@@ -222,9 +223,14 @@ def _index(rows: Iterator[tuple[int, bytes]]) -> tuple[np.ndarray, np.ndarray]:
 
 def _columns(path: Path, data: mmap.mmap | bytes) -> tuple[tuple[str, ...], int]:
     """The columns of a TSV file, and where its first passage begins: behind the header, if there is one."""
-    begin = 3 if data[:3] == b"\xef\xbb\xbf" else 0
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise KitError(str(path), "text in UTF-8", "UTF-16 (save it as UTF-8)")
+    begin = _BLANK.match(data, 3 if data[:3] == b"\xef\xbb\xbf" else 0).end()  # type: ignore[union-attr]
     line = _LINE.match(data, begin)[0][: 1 << 16]  # type: ignore[index]
-    head = [cell.decode(errors="replace").strip('" ').lower() for cell in line.rstrip(b"\r\n").split(b"\t")]
+    head = [
+        cell.decode(errors="replace").strip('" ').lower().replace(" ", "_")
+        for cell in line.rstrip(b"\r\n").split(b"\t")
+    ]
     words = {*_COLUMN_OF, *_OTHER_TABLES}
     if all(re.fullmatch(r"[\w.-]{1,24}", word) or not word for word in head) and (
         head[0] in words or sum(word in words for word in head) > 1
@@ -232,7 +238,7 @@ def _columns(path: Path, data: mmap.mmap | bytes) -> tuple[tuple[str, ...], int]
         names = tuple(_COLUMN_OF.get(word, f"column {number}") for number, word in enumerate(head, start=1))
         if names.count("id") != 1 or names.count("text") != 1 or len(names) > max(_ROWS):
             raise KitError(f"{path}:1", "a header with the columns id, text and, if there is one, title", _shown(line))
-        return names, begin + len(_LINE.match(data, begin)[0])  # type: ignore[index]
+        return names, _BLANK.match(data, begin + len(_LINE.match(data, begin)[0])).end()  # type: ignore
     two = not _ROWS[3].match(data, begin) and _ROWS[2].match(data, begin)
     return (("id", "text") if two else ("id", "text", "title")), begin
 

@@ -60,6 +60,20 @@ def read_question_table(path: str | Path) -> list[Question]:
     return questions
 
 
+def is_question_table(path: str | Path) -> bool:
+    """Whether a table holds questions, by its ending or first rows; ids and texts without a header are passages."""
+    if ".csv" in Path(path).suffixes:
+        return True
+    with reading(path) as stream:
+        lines = stream.read(1 << 16).decode("utf-8-sig", errors="replace").splitlines()[:20]
+    rows = [line.split("\t") for line in lines if line.strip()]
+    if not rows:
+        return False
+    head = {cell.strip(' "').lower() for cell in rows[0]}
+    lists = sum(row[-1].strip(' "').startswith("[") for row in rows) * 2 > len(rows)
+    return bool(head & (HEADER["question"] - {"text"})) or (lists and {len(row) for row in rows} == {2})
+
+
 def answers_of_cell(where: str, cell: str) -> tuple[str, ...]:
     """Answers of a cell: a list as JSON or Python write it, or answers parted by `|`.
 
@@ -85,10 +99,14 @@ def _rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of each row that is not blank."""
     with reading(path) as stream:
         data = stream.read(1 << 30)
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise KitError(str(path), "text in UTF-8 (a spreadsheet: CSV UTF-8)", "UTF-16")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise KitError(str(path), "text in UTF-8 (a spreadsheet: CSV UTF-8)", error) from None
+    if "\r" in text and "\n" not in text:
+        raise KitError(str(path), "lines that end in \\n or \\r\\n", "\\r alone (save it anew)")
     lines = text.replace("\r\n", "\n").split("\n")
     longest = max(range(len(lines)), key=lambda number: len(lines[number]))
     if len(lines[longest]) > LONGEST_LINE:
@@ -152,12 +170,15 @@ def _columns(
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The names of the columns, and the rows below them."""
     head = [cell.strip().lower() for cell in first[1]]
+    head = [joined if (joined := word.replace(" ", "_")) in _COLUMN_OF else word for word in head]
+    if len(head) == 1 and set(head[0].split("|")) & HEADER["question"] and "|" in head[0]:
+        raise KitError(f"{path}:{first[0]}", "columns parted by a comma, a semicolon or a tab", first[1][0])
     names = [_COLUMN_OF.get(word, word or f"column {number}") for number, word in enumerate(head, start=1)]
     if "question" in names and all(_is_word(word) for word in head):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             raise KitError(f"{path}:{first[0]}", f"one column of {twice}", ", ".join(head))
-        passed_over = [word for word, name in zip(head, names, strict=True) if name not in HEADER]
+        passed_over = [word for word, name in zip(head, names, strict=True) if word and name not in HEADER]
         if passed_over:
             warn(f"{path}:{first[0]}", f"columns passed over: {', '.join(passed_over)}")
         return names, rest

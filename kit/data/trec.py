@@ -12,7 +12,8 @@ import numpy as np
 from kit.data.records import lines_of, reading, warn, writing
 from kit.types import KitError, ScoreTable
 
-HEADER_WORDS = {"query-id", "corpus-id", "query_id", "corpus_id", "qid", "docid", "pid", "passage_id", "topic"}
+QUESTION_WORDS = {"query-id", "query_id", "qid", "topic", "topic_id", "question_id", "question-id"}
+PASSAGE_WORDS = {"corpus-id", "corpus_id", "docid", "doc_id", "docno", "pid", "passage_id", "passage-id"}
 
 
 def read_run(path: str | Path, name: str | None = None) -> ScoreTable:
@@ -107,17 +108,31 @@ def _lines(path: str | Path) -> Iterator[tuple[str, str]]:
 
 def _columns(path: str | Path, kinds: Mapping[int, str]) -> Iterator[tuple[str, list[str]]]:
     """(place, columns) of each line; all lines have the number of columns that the first has, one of `kinds`."""
-    width = 0
+    width, order = 0, []
     for number, (where, line) in enumerate(_lines(path)):
         columns = line.split()
-        if number == 0 and {column.lower() for column in columns} & HEADER_WORDS:
+        words = [column.lower() for column in columns]
+        if number == 0 and set(words) & (QUESTION_WORDS | PASSAGE_WORDS):
+            order = _order(where, words)
             continue
         width = width or len(columns)
         if len(columns) != width or width not in kinds:
             known = {width: kinds[width]} if width in kinds else kinds
             wanted = " or ".join(f"{count} columns {names}" for count, names in known.items())
             raise KitError(where, wanted, f"{len(columns)}: {line!r:.80}")
-        yield where, columns
+        yield where, [columns[place] for place in order] if len(order) == width else columns
+
+
+def _order(where: str, words: list[str]) -> list[int]:
+    """The places of question, passage and third column below a header; of wider lines their own order."""
+    places = dict(zip(words, range(len(words)), strict=False))
+    question = next((places[word] for word in words if word in QUESTION_WORDS), None)
+    passage = next((places[word] for word in words if word in PASSAGE_WORDS), None)
+    if len(words) != 3 and question in (0, None):
+        return list(range(len(words)))
+    if len(words) != 3 or question is None or passage is None:
+        raise KitError(where, "a header of three columns that names question and passage, or question first", words)
+    return [question, passage, 3 - question - passage]
 
 
 def _rank(where: str, text: str) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from kit.data.corpus import load_passages
 from kit.data.examples import Example, numbered_examples
 from kit.data.records import DataWarning, file_format, read_records
+from kit.data.spreadsheets import is_question_table, read_question_table
 from kit.metrics.answers import answer_finder, searchable
 from kit.types import KitError, Passage
 
@@ -74,9 +75,10 @@ class Report:
 
 
 def validate(path: str | Path, *, regex: bool = False) -> Report:
-    """A report on a file of passages (`.tsv`), or of examples or questions (`.json`, `.jsonl`).
+    """A report on a file of passages (`.tsv`), or of examples or questions (`.json`, `.jsonl`, tables of questions).
 
-    JSON whose first record has `text` and no `question` is passages. With `regex` the answers are regular expressions.
+    JSON whose first record has `text` and no `question` is passages; so is a table of ids and texts alone. With `regex`
+    the answers are regular expressions.
     A file that is not there is a `KitError`; what is wrong in it is in the report.
     """
     with warnings.catch_warnings(record=True) as caught:
@@ -89,10 +91,17 @@ def validate(path: str | Path, *, regex: bool = False) -> Report:
 
 
 def _validated(path: str | Path, regex: bool) -> Report:
-    if file_format(path, (".json", ".jsonl", ".tsv")) == ".tsv" or _holds_passages(path):
+    table = file_format(path, (".json", ".jsonl", ".tsv", ".csv")) in (".tsv", ".csv")
+    if not is_question_table(path) if table else _holds_passages(path):
         return _validate_passages(path)
-    report = Report(str(path), "examples")
-    seen = _Seen()
+    report, seen = Report(str(path), "examples"), _Seen()
+    if table:
+        try:
+            for question in read_question_table(path):
+                _check_example(report, f"question {question.id!r}", Example(question, [], []), seen, regex)
+        except KitError as error:
+            report.errors.append(str(error))
+        return report
     for line, example in numbered_examples(path, lambda error: report.errors.append(str(error))):
         _check_example(report, f"{path}:{line}", example, seen, regex)
     report.passages = len(seen.passages)

@@ -16,7 +16,7 @@ from kit.metrics.ranking import (
     top_overlap,
 )
 from kit.metrics.statistics import bootstrap_interval, paired_test
-from kit.metrics.summary import answer_measures, judged_measures, recall_measures
+from kit.metrics.summary import answer_measures, judged_measures, recall_measures, unspaced_answers
 from kit.metrics.table_agreement import agreement
 
 __all__ = [
@@ -44,4 +44,5 @@ __all__ = [
     "recall_measures",
     "reciprocal_rank",
     "top_overlap",
+    "unspaced_answers",
 ]

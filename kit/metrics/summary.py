@@ -18,6 +18,7 @@ from kit.metrics.ranking import (
     recall,
     reciprocal_rank,
 )
+from kit.text import UNSPACED_LETTER
 from kit.types import KitError, Passage, Question, ScoreTable
 
 KS = (1, 5, 20, 100)
@@ -52,6 +53,15 @@ def recall_measures(
         return {}
     ranks = answer_ranks(table, questions, corpus, regex=regex)
     return {f"answer recall@{k}": ranks <= k for k in KS if k <= table.values.shape[1]}
+
+
+def unspaced_answers(questions: Sequence[Question]) -> int:
+    """Questions with answers in a script without blanks between words: inside a longer run these are not matched.
+
+    >>> unspaced_answers([Question("1", "?", ("奥斯陆",)), Question("2", "?", ("Oslo",))])
+    1
+    """
+    return sum(any(map(UNSPACED_LETTER.search, question.answers)) for question in questions)
 
 
 def judged_measures(

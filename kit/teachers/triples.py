@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kit.data import Corpus, load_passages, load_questions
-from kit.data.records import reading
+from kit.data.records import reading, warn
 from kit.teachers.scaling import looks_like_probabilities
 from kit.types import KitError, Question, ScoreTable
 
@@ -49,13 +49,14 @@ def load_teacher_triples(
     making it takes some 325 bytes a passage, holding it 32 (400,000 questions of 32 passages: 4 GB, then 0.4 GB).
     The released file of 40 million lines is for `iter_teacher_triples`, or needs `most` and minutes.
 
-    A pair that comes again has the score of its first line; one that differs by more than `tolerance` is an error (half
-    precision and padding make small differences). So are scores that all lie from 0 to 1, as a sigmoid's do, unless
-    `allow_probabilities` (see `looks_like_probabilities`).
+    A pair that comes again has the score of its first line; one that differs by more than `tolerance` is a warning
+    (half precision and padding make small differences). Scores that all lie from 0 to 1, as a sigmoid's do, are an
+    error, unless `allow_probabilities` (see `looks_like_probabilities`).
     """
     if most is not None and most < 2:
         raise KitError("load_teacher_triples: most", "at least 2 passages a question, or None", most)
     rows: dict[str, dict[str, float]] = {}
+    others: list[int] = []
     for line, triple in _numbered_triples(path):
         row = rows.setdefault(triple.question_id, {})
         scored = ((triple.positive_id, triple.positive_score), (triple.negative_id, triple.negative_score))
@@ -63,8 +64,11 @@ def load_teacher_triples(
             if most is None or len(row) < most or passage_id in row:
                 first = row.setdefault(passage_id, score)
                 if abs(first - score) > tolerance:
-                    wanted = f"{first} within {tolerance} for question {triple.question_id!r}, passage {passage_id!r}"
-                    raise KitError(f"{path}:{line}", f"{wanted}, as earlier in the file", score)
+                    others.append(line)
+    if not rows:
+        raise KitError(str(path), "a teacher's triples", "an empty file")
+    if others:
+        warn(f"{path}:{others[0]}", "a pair with another score than on an earlier line, which is kept", len(others))
     table = ScoreTable.from_rows(name, {question_id: list(row.items()) for question_id, row in rows.items()})
     if not allow_probabilities and looks_like_probabilities(table):
         raise KitError(
@@ -92,8 +96,10 @@ def load_triple_examples(
 def _numbered_triples(path: str | Path) -> Iterator[tuple[int, TeacherTriple]]:
     with reading(path) as stream:
         for number, raw in enumerate(stream, start=1):
+            if not raw.strip():
+                continue
             try:
-                fields = raw.decode("utf-8").rstrip("\r\n").split("\t")
+                fields = raw.decode("utf-8-sig").rstrip("\r\n").split("\t")
                 triple = TeacherTriple(float(fields[0]), float(fields[1]), *fields[2:])
             except (ValueError, TypeError, IndexError):
                 raise KitError(f"{path}:{number}", COLUMNS, f"{raw[:80].decode(errors='replace')!r}") from None
