@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXTRAS := cpu,test
 WORKERS ?= 2
+COLAB := ipywidgets==7.7.1 anywidget==0.9.21 plotly==5.24.1
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -21,14 +22,22 @@ notebooks:  ## every notebook is executed, and its checks tell an exercise from 
 browser:  ## explorers and pages in Chromium; what fails is tried once more, alone: front ends time out on a busy machine
 	$(BIN)/pytest -m browser --durations=15 || $(BIN)/pytest -m browser --last-failed --last-failed-no-failures none
 
+slow:  ## notebooks and browser side by side, in less time than one after the other
+	$(BIN)/pytest -m "notebook or browser" -n $(WORKERS) --dist loadfile --durations=15 || \
+	$(BIN)/pytest -m "notebook or browser" --last-failed --last-failed-no-failures none
+
 golden:  ## the numbers recorded from the original programs
 	$(BIN)/pytest $$(grep -l golden tests/test_*.py)
 
-test-all: test notebooks browser  ## all of these
+test-all: test slow  ## all of these
 
-lint:  ## style and format
+lint:  ## style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+picture:  ## the README's picture
+	$(BIN)/python data/make/picture.py
 
 course:  ## the notebooks as pages, in site/
 	$(BIN)/kit course --out site
@@ -48,4 +57,9 @@ test-lowest:  ## the fast tests with the oldest releases that pyproject.toml all
 	uv pip install -q --python build/lowest/bin/python --resolution lowest-direct -e ".[$(EXTRAS)]"
 	build/lowest/bin/pytest -n $(WORKERS)
 
-.PHONY: help setup test notebooks browser golden test-all lint course constraints test-newest test-lowest
+test-colab:  ## every explorer with Google Colab's versions of what draws
+	$(PYTHON) -m venv --clear build/colab
+	build/colab/bin/pip install -q -e ".[$(EXTRAS)]" $(COLAB)
+	KIT_VERSIONS="$(COLAB)" build/colab/bin/pytest tests/test_every_explorer.py
+
+.PHONY: help setup test notebooks browser slow golden test-all lint picture course constraints test-newest test-lowest test-colab

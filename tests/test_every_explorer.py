@@ -18,6 +18,11 @@ from kit.types import KitError
 from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, ScoreDistributions, TrainingView
 from kit.widgets.base import Explorer
 
+# ipywidgets 7.7's own
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Deprecated in traitlets:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The `ipykernel.comm.Comm` class:DeprecationWarning"),
+]
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 

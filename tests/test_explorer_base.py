@@ -10,6 +10,7 @@ import re
 import numpy as np
 import pytest
 
+import kit.widgets
 from kit.pages.figures import plotly_bundle
 from kit.types import KitError
 from kit.widgets.base import BASE, JS, Explorer, bundle
@@ -159,3 +160,10 @@ def test_scripts_join_into_one_module_of_small_functions_that_fetches_nothing(ex
     ends = [n for n, line in enumerate(lines) if line.startswith("}")]
     assert all(min((end for end in ends if end >= start), default=start) - start <= 55 for start in starts)
     assert len(source) < 100_000 and all((JS / name).is_file() for name in BASE)
+
+
+def test_the_facade_names_the_explorers():
+    assert set(kit.widgets.__all__) <= set(dir(kit.widgets))
+    assert all(issubclass(getattr(kit.widgets, name), Explorer) for name in kit.widgets.__all__)
+    with pytest.raises(AttributeError, match=r"module 'kit\.widgets' has no attribute 'Nothing'"):
+        _ = kit.widgets.Nothing

@@ -2,7 +2,7 @@
 
     def test_it_is_drawn(lab, run_notebook):
         page = run_notebook(lab, ["from kit.widgets import LossLab", "LossLab([3.0, 1.0])"])
-        page.wait_for_selector(".kit-figure .main-svg")
+        page.wait_for_selector(".kit-chart .main-svg")
         page.screenshot(path=...)
 
 `page` is Playwright's; it has `.requests` (addresses), `.received` (sizes of websocket messages), `.errors` (of
