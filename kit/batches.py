@@ -18,7 +18,7 @@ from kit.types import KitError
 
 
 def padded(
-    rows: Sequence[Sequence[int]], pad: int, *, length: int = 0
+    rows: Sequence[Sequence[int]], pad: int, *, length: int = 0, device: torch.device | str = "cpu"
 ) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
     """Ids (x, t), filled up with `pad` to the longest row or to `length`, and a mask (x, t) of what is not filled.
 
@@ -28,7 +28,7 @@ def padded(
     lengths = torch.tensor([len(row) for row in rows], dtype=torch.long)
     filler = torch.empty(max(length, int(lengths.max()) if len(rows) else 0), dtype=torch.long)
     ids = pad_sequence([*(torch.tensor(row, dtype=torch.long) for row in rows), filler], True, pad)[:-1]  # (x, t)
-    return ids, torch.arange(ids.shape[1]) < lengths[:, None]
+    return ids.to(device), (torch.arange(ids.shape[1]) < lengths[:, None]).to(device)
 
 
 def pass_overhead(width: int, device: torch.device) -> float:

@@ -165,8 +165,8 @@ def train_extractive_reader(
     def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         batch, passages, real = _batch(items, corpus, config, number, rng)
         inputs = teacher.inputs([(item.question, p) for item, row in zip(batch, passages, strict=True) for p in row])
-        rows, mask = padded([one.ids for one in inputs], start.tokenizer.pad_token_id)  # (x, t)
-        out = model(input_ids=rows.to(start.device), attention_mask=mask.to(start.device))
+        rows, mask = padded([one.ids for one in inputs], start.tokenizer.pad_token_id, device=start.device)  # (x, t)
+        out = model(input_ids=rows, attention_mask=mask)
         cells = real[:, :, None].expand(-1, -1, rows.shape[1])  # (q, k, t)
         grids = [_grid(part, cells) for part in (out.start_logits, out.end_logits)]
         relevance = _grid(out.relevance_logits, real)  # (q, k)

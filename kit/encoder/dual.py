@@ -270,5 +270,4 @@ class DualEncoder(nn.Module):
                 for place, row in zip(places, encoded, strict=True):
                     rows[place] = row
         length = 0 if getattr(self.family, f"{side}_mask") else limit
-        ids, mask = padded(rows, self.tokenizer.pad_token_id, length=length)
-        return ids.to(self.device), mask.to(self.device)
+        return padded(rows, self.tokenizer.pad_token_id, length=length, device=self.device)

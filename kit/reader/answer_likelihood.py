@@ -32,7 +32,7 @@ def likelihood_of_each(
         result = torch.full((q * k, labels.shape[1]), float("-inf"), device=t5.device)
         nonempty = alone.real.any(-1).nonzero().squeeze(1)  # (x,)
         for part in nonempty.split(most or len(nonempty)):
-            result[part] = _log_likelihood(Decoding(t5, alone.rows(part)), labels[part // k])
+            result[part] = log_likelihood(Decoding(t5, alone.rows(part)), labels[part // k])
     return result.view(q, k, -1).masked_fill(labels[:, None] == -100, 0.0)
 
 
@@ -54,11 +54,11 @@ def likelihood_without_each(
             others = passages.places // t != i  # (q, s)
             decoding = Decoding(t5, passages, visible=others, projections=projections)
             left = (others & passages.real).any(-1, keepdim=True) | (labels == -100)  # (q, a)
-            columns.append(_log_likelihood(decoding, labels).masked_fill(~left, float("nan")))
+            columns.append(log_likelihood(decoding, labels).masked_fill(~left, float("nan")))
     return torch.stack(columns, dim=1)
 
 
-def _log_likelihood(decoding: Decoding, labels: Int[Tensor, "x a"]) -> Float[Tensor, "x a"]:
+def log_likelihood(decoding: Decoding, labels: Int[Tensor, "x a"]) -> Float[Tensor, "x a"]:
     """log p of the labels, 0 where they are -100."""
     logits = decoding(fed_ids(decoding.t5, labels))
     picked = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)  # (x, a)

@@ -153,14 +153,6 @@ class FiDReader(nn.Module):
         """
         Decoding(self.t5, passages, observer=observer).states(fed_ids(self.t5, labels, len(passages.states)))
 
-    def decode(self, passages: PassageStates, labels: Int[Tensor, "q a"] | None = None) -> Seq2SeqLMOutput:
-        """The logits (q, a, v) of the answer, fed to the decoder token by token, and the loss: see `forward`."""
-        logits = Decoding(self.t5, passages)(fed_ids(self.t5, labels, len(passages.states)))
-        loss = None
-        if labels is not None:
-            loss = cross_entropy(logits.flatten(0, 1).float(), labels.to(self.device).flatten())
-        return Seq2SeqLMOutput(loss=loss, logits=logits)
-
     def forward(
         self,
         input_ids: Int[Tensor, "q k t"],
@@ -171,7 +163,11 @@ class FiDReader(nn.Module):
 
         Without labels: the logits (q, 1, v) of the answer's first token, and no loss.
         """
-        return self.decode(self.encode(input_ids, attention_mask), labels)
+        passages, loss = self.encode(input_ids, attention_mask), None
+        logits = Decoding(self.t5, passages)(fed_ids(self.t5, labels, len(passages.states)))
+        if labels is not None:
+            loss = cross_entropy(logits.flatten(0, 1).float(), labels.to(self.device).flatten())
+        return Seq2SeqLMOutput(loss=loss, logits=logits)
 
     def generate(
         self,

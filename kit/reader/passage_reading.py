@@ -14,7 +14,8 @@ from jaxtyping import Float
 from kit.attention import named_aggregation
 from kit.device import evaluation
 from kit.metrics import agreement
-from kit.reader.answer_likelihood import likelihood_without_each
+from kit.reader.answer_likelihood import likelihood_without_each, log_likelihood
+from kit.reader.decoding import Decoding
 from kit.reader.fid import FiDReader
 from kit.reader.inputs import count_question_tokens
 from kit.types import KitError, Passage, ScoreTable
@@ -70,7 +71,7 @@ def read_passages(
     `aggregation` is one over the first answer token. The leave-one-out effect is about the answer that was just given:
     `kit.teachers.LeaveOneOut` with that answer as target, whose score is `-without` divided by the answer's tokens. It
     takes k decoder passes, which `leave_one_out=False` saves (`without` is NaN then, as it is for an only passage).
-    Errors: `KitError` for an empty question, or one passage twice.
+    Raises `KitError` for an empty question, or one passage twice.
     """
     passages = tuple(passages)
     _check(reader, question, passages)
@@ -82,37 +83,35 @@ def read_passages(
         ids, scores = reader.answers_and_scores(
             states, max_new_tokens=max_new_tokens, aggregation=chosen, question_lengths=lengths
         )
-        answer = tokenizer.decode(ids[0], skip_special_tokens=True).strip()
-        labels = reader.tokenize_targets([answer])
-        logits = reader.decode(states, labels).logits.float()  # (1, a, v)
-    places = labels.to(logits.device)
-    all_of_them = logits.log_softmax(-1).gather(-1, places.unsqueeze(-1)).sum()
+        answer = tokenizer.batch_decode(ids, skip_special_tokens=True)[0].strip()
+        labels = reader.tokenize_targets([answer]).to(reader.device)
+        of_answer = float(log_likelihood(Decoding(reader.t5, states), labels).sum())
     attention = scores[0, : len(passages)].float().cpu().numpy()  # (k,)
     without = np.full(len(passages), np.nan, dtype=np.float32)
     if leave_one_out and passages:
         without = likelihood_without_each(reader.t5, states, labels).sum(-1)[0].float().cpu().numpy()  # (k,)
-    return PassageReading(question, passages, answer, attention, float(all_of_them), without)
+    return PassageReading(question, passages, answer, attention, of_answer, without)
 
 
 def truth_of_attention(reading: PassageReading) -> Truth | None:
-    """How well the order by attention is the order by leave-one-out effect; None where effects are not known.
+    """How well the order by attention is the order by leave-one-out effect; None if effects were not computed.
 
     A single passage is needed if the answer loses 0.1 nats without it: where two passages say the same, none is.
     """
     if not len(reading.effect) or np.isnan(reading.effect).any():
         return None
-    rows = [
-        ScoreTable(name, ["question"], [reading.ids], [values.tolist()])
+    attention, effect = (
+        ScoreTable.from_rows(name, {"question": list(zip(reading.ids, values.tolist(), strict=True))})
         for name, values in (("attention", reading.attention), ("effect", reading.effect))
-    ]
-    spearman = float(agreement(*rows).spearman[0])
+    )
+    spearman = float(agreement(attention, effect).spearman[0])
     most = int(reading.effect.argmax())
     return Truth(int(reading.attention.argmax()), most if reading.effect[most] >= NEEDED else None, spearman)
 
 
 def check_reader(reader: object) -> None:
     """Raises `KitError` for what cannot read as a `kit.FiDReader` does."""
-    if not all(hasattr(reader, name) for name in ("t5", "encode", "decode", "generate_from", "tokenize")):
+    if not all(hasattr(reader, name) for name in ("t5", "encode", "generate_from", "tokenize")):
         raise KitError("reader", "a kit.FiDReader", type(reader).__name__)
 
 

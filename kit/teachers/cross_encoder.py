@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
+from kit.batches import padded
 from kit.checkpoints import load_cross_encoder
 from kit.device import evaluation
 from kit.teachers.pairs import PairTeacher, finite
@@ -69,7 +70,7 @@ class CrossEncoder(PairTeacher):
         scores = np.empty(len(rows), dtype=np.float32)
         with evaluation(self.model):
             for batch, ids, mask in self.batches(rows):
-                kinds = None if types is None else self.padded([types[i] for i in batch], 0)[0]
+                kinds = None if types is None else padded([types[i] for i in batch], 0, device=ids.device)[0]
                 scores[batch] = self.model(ids, mask, kinds).float().cpu().numpy()
         return finite(scores, "CrossEncoder")
 

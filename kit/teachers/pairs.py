@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from jaxtyping import Bool, Int
 from torch import Tensor
 
 from kit.batches import padded
@@ -75,15 +74,10 @@ class PairTeacher:
     def batches(self, rows: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """The rows' positions, ids and mask (x, t), in batches, longest first: the first one needs the most memory."""
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+        device = next(self.model.parameters()).device
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
-            yield batch, *self.padded([rows[i] for i in batch], self.tokenizer.pad_token_id)
-
-    def padded(self, rows: Sequence[Sequence[int]], pad: int) -> tuple[Int[Tensor, "x t"], Bool[Tensor, "x t"]]:
-        """The rows as one tensor (x, t) on the model's device, filled up with `pad`; and where they are not filled."""
-        device = next(self.model.parameters()).device
-        values, mask = padded(rows, pad)
-        return values.to(device), mask.to(device)
+            yield batch, *padded([rows[i] for i in batch], self.tokenizer.pad_token_id, device=device)
 
 
 def finite(scores: np.ndarray, where: str) -> np.ndarray:
