@@ -57,6 +57,19 @@ def test_answers_stand_under_other_titles_too_and_their_words_in_other_passages(
     assert 0.2 < titles / golds < 0.4 and elsewhere > 50 and names > 150
 
 
+def test_in_a_pair_only_the_name_in_its_own_sentence_tells_whose_a_value_is(exercises):
+    rng, titles, checked = random.Random(4), 0, 0
+    for exercise in [exercises.make("pairs", rng, 1) for _ in range(150)]:
+        (passage,) = exercise.passages
+        sentences = re.split(r"(?<=\.) (?=[A-Z])", passage.text)
+        own = [text for text in sentences if re.search(rf"\b{re.escape(exercise.answer)}\b", text)]
+        if len(sentences) == 2 and len(own) == 1 and exercise.prompt.count(passage.title) < 2:
+            assert (passage.title in own[0]) == (passage.title in exercise.prompt), (exercise.prompt, passage)
+            titles += passage.title in exercise.prompt
+            checked += 1
+    assert checked > 90 and 0.35 < titles / checked < 0.65
+
+
 def test_muons_steps_are_orthogonal_and_as_large_as_adamws():
     torch.manual_seed(0)
     matrices = [torch.randn(48, 16), torch.randn(16, 48), torch.randn(48, 16)]

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from kit.metrics import has_answer
+from kit.reader import FiDReader
 from kit.toy.counterfactual import counterfactual_questions, make_exercise
 from kit.toy.facts import load_kinds
 from kit.toy.names import make_pools
@@ -170,6 +171,9 @@ def test_tokenizers_know_the_toys_words_and_spell_others():
     assert t5("Paris").input_ids == [t5.convert_tokens_to_ids("paris"), 1] and t5.pad_token_id == 0
     spelled = t5("Zyxland", add_special_tokens=False).input_ids
     assert len(spelled) == 7 and t5.decode(spelled) == "zyxland" and t5.unk_token_id not in spelled
+    for answer in ("Port-au-Prince", "Gulliver's Travels"):
+        for tokenizer in (t5, FiDReader.from_pretrained("toy-t5", device="cpu").tokenizer):
+            assert tokenizer.decode(tokenizer(answer).input_ids, skip_special_tokens=True) == answer.lower()
     assert bert.convert_ids_to_tokens(bert("the Nile").input_ids) == ["[CLS]", "the", "nile", "[SEP]"]
 
 

@@ -1,4 +1,4 @@
-"""Gaps to fill over several passages, in four levels: recall, statements, facts, passages.
+"""Gaps to fill over several passages, in five levels: recall, statements, pairs, facts, passages.
 
 No question is asked anywhere. An answer stands under its entity's own title or in passing under another's; beside it
 stand the same relation of other entities, other facts of the same one, and the same words about another.
@@ -16,8 +16,8 @@ from kit.toy.names import make_pools
 from kit.toy.passages import render_passage
 from kit.types import Passage
 
-LEVELS = ("recall", "statements", "facts", "passages")
-WORDS = {"statements": (0, 0), "facts": (0, 0), "passages": (25, 60)}  # of a passage, with filler: least, most
+LEVELS = ("recall", "statements", "pairs", "facts", "passages")
+WORDS = dict.fromkeys(LEVELS, (0, 0)) | {"passages": (25, 60)}  # of a passage, with filler: least, most
 GAP = "<extra_id_0>"
 PHRASES = ("{n} is {v}", "{n} has {v}", "the {n} : {v}", "for {n} it is {v}")
 
@@ -51,7 +51,8 @@ class Exercises:
         kind = self.kinds[rng.choice(list(self.kinds))]
         target, *others = imagine(kind, self.pools, rng, max(4, count) if level == "statements" else 6)
         relation = rng.choice(list(target.facts))
-        writer = Writer(kind, target, others, relation, WORDS[level], level != "statements", rng)
+        rich = level in ("facts", "passages")
+        writer = (Pairs if level == "pairs" else Writer)(kind, target, others, relation, WORDS[level], rich, rng)
         passages = [(writer.gold(), True)]
         if count > 3 and rng.random() < 0.3:
             passages.append((writer.gold(), True))
@@ -59,7 +60,7 @@ class Exercises:
             passages.append((writer.other(), False))
         rng.shuffle(passages)
         prompt = rng.choice(kind.relations[relation].statements)
-        if level != "statements" and rng.random() < self.dropped:
+        if rich and rng.random() < self.dropped:
             kept = rng.uniform(0.5, 1.0)
             prompt = " ".join(w for w in prompt.split() if "{" in w or rng.random() < kept)
         return _exercise(prompt.format(name=target.name, value=GAP), passages, target.facts[relation])
@@ -116,6 +117,25 @@ class Writer:
             self.kind, title, relations, named, self.rng, lookalikes=[aside] if aside else [], words=self.words
         )
         return Passage("x", title.name, text)
+
+
+class Pairs(Writer):
+    """Passages of two sentences about two entities: only the name in its own sentence tells whose a value is."""
+
+    def gold(self) -> Passage:
+        """The fact beside the same one of another entity, under the title of either."""
+        pair = [self.target, self.rng.choice(self.others)]
+        self.rng.shuffle(pair)
+        return self._write(pair[0], [self.relation], (pair[1], self.relation))
+
+    def other(self) -> Passage:
+        """Two other entities, or one of them beside another fact of the entity, under the title of either."""
+        one, two = self.rng.sample(self.others, 2)
+        pair = [(one, self.relation), (two, self.relation)]
+        if self.rng.random() < 0.6:
+            pair[1] = (self.target, self.rng.choice([name for name in self.target.facts if name != self.relation]))
+        self.rng.shuffle(pair)
+        return self._write(pair[0][0], [pair[0][1]], pair[1])
 
 
 def _exercise(prompt: str, passages: list[tuple[Passage, bool]], answer: str) -> Exercise:

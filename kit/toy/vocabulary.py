@@ -73,6 +73,8 @@ def _word_pieces(special: Iterable[str], unknown: str) -> Tokenizer:
 def t5_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer in T5's layout: pad 0, `</s>` 1 (appended), unknown 2, one sentinel for masked words."""
     tokenizer = _word_pieces(T5_SPECIAL, "<unk>")
+    joined = [decoders.Replace(f" {mark} ", mark) for mark in "-'"]  # port - au - prince, gulliver ' s travels
+    tokenizer.decoder = decoders.Sequence([decoders.WordPiece(), decoders.Fuse(), *joined])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
     )
