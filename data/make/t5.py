@@ -190,14 +190,11 @@ def main(
     rate: Annotated[float, typer.Option(help="times the learning rates")] = 1.0,
     start: Annotated[Path | None, typer.Option(help="weights to begin with, written by --out")] = None,
     out: Annotated[Path | None, typer.Option(help="in the end, averaged weights in half precision")] = None,
-    level: Annotated[str, typer.Option(help="go on at this level [default: where it was]")] = "",
     threads: Threads = 0,
     seed: int = 0,
 ) -> None:
     """Pre-train the toy T5. Example: python data/make/t5.py --minutes 60"""
     run = Run(work, seed, start)
-    if level:
-        run.level = LEVELS.index(level)
     words = list(run.reader.tokenizer.get_vocab())
     exercises, held_out = Exercises(words), Exercises(words, dropped=0.0)
     began, cpu, kept, losses = time.time(), time.process_time(), time.time(), {}
