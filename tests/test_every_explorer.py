@@ -11,11 +11,21 @@ from importlib.metadata import version
 
 import numpy as np
 import pytest
+from tiny_berts import bert, tokenizer
 
+from kit.encoder import DualEncoder
 from kit.retrieve import BM25
 from kit.train import TrainingHistory
 from kit.types import KitError
-from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, ScoreDistributions, TrainingView
+from kit.widgets import (
+    AttentionExplorer,
+    EmbeddingExplorer,
+    IndexLab,
+    LossLab,
+    Playground,
+    ScoreDistributions,
+    TrainingView,
+)
 from kit.widgets.base import Explorer
 
 # ipywidgets 7.7's own
@@ -39,6 +49,11 @@ def index(questions, corpus, table, reader) -> IndexLab:
     return lab
 
 
+def embedding(questions, corpus, table, reader) -> EmbeddingExplorer:
+    encoder = DualEncoder.from_config(bert(), tokenizer(), family="fid-kd")
+    return EmbeddingExplorer({"before": encoder, "after": encoder}, questions, corpus, table, reader=reader)
+
+
 # How each is made, and a change of its state.
 EXPLORERS: dict[str, tuple[Callable[..., Explorer], dict]] = {
     "ScoreDistributions": (
@@ -47,6 +62,7 @@ EXPLORERS: dict[str, tuple[Callable[..., Explorer], dict]] = {
     ),
     "LossLab": (lambda *_: LossLab([3.0, 1.0], [0.0, 2.0]), {"loss": "mse", "student": [1.0, 2.0]}),
     "IndexLab": (index, {"k": 3, "least_recall": 0.0}),
+    "EmbeddingExplorer": (embedding, {"encoder": "before"}),
     "TrainingView": (training, {"moment": 0}),
     "AttentionExplorer": (
         lambda questions, corpus, table, reader: AttentionExplorer(reader, questions, corpus, table),

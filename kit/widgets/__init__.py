@@ -17,6 +17,7 @@ _HOMES = {
     "LossLab": "loss_lab",
     "Playground": "playground",
     "IndexLab": "index_lab",
+    "EmbeddingExplorer": "embedding_explorer",
     "TrainingView": "training_view",
 }
 __all__ = [*_HOMES]

@@ -76,7 +76,7 @@ class AttentionExplorer(Explorer):
                    place="passages"),
             Flag("same_shade", "same shade in all passages", True, place="words"),
             Free("passage", None, self._checked_passage), Free("beside", None, self._checked_passage),
-            Free("token", None, _checked_token),
+            Free("token", None, checked_token),
         ]  # fmt: skip
         data = {"aggregations": {name: {**vars(way), "defined": preset(name)} for name, way in AGGREGATIONS.items()}}
         super().__init__("What the reader looks at", controls, data)
@@ -188,7 +188,7 @@ class AttentionExplorer(Explorer):
         return None if value is None else str(value)
 
 
-def _checked_token(value: Any) -> int | None:
+def checked_token(value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise KitError("token", "the number of a passage's token, or None", repr(value))
     return value
