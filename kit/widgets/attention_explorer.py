@@ -40,7 +40,10 @@ class AttentionExplorer(Explorer):
     Another aggregation brings its own kind and answer token. `passage_scores()` returns the bars as a score table.
     """
 
-    modules = ("attention_numbers.js", "attention_views.js", "attention_flow.js", "attention.js")
+    modules = (
+        "tour.js", "attention_numbers.js", "attention_views.js", "attention_bars.js", "attention_flow.js",
+        "attention.js",
+    )  # fmt: skip
     plotly = False
 
     def __init__(
@@ -78,7 +81,8 @@ class AttentionExplorer(Explorer):
             Free("passage", None, self._checked_passage), Free("beside", None, self._checked_passage),
             Free("token", None, checked_token),
         ]  # fmt: skip
-        data = {"aggregations": {name: {**vars(way), "defined": preset(name)} for name, way in AGGREGATIONS.items()}}
+        ways = {name: {**vars(way), "defined": preset(name)} for name, way in AGGREGATIONS.items()}
+        data = {"aggregations": ways, "questions": len(self._questions)}
         super().__init__("What the reader looks at", controls, data)
 
     def set(self, **changes: Any) -> None:

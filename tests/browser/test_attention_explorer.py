@@ -178,6 +178,22 @@ def test_of_a_large_reader_the_page_holds_views_near_the_present(explorer, open_
     page.errors.clear()  # it is told on the console too
 
 
+def test_the_tour_goes_through_all_views_and_a_page_says_how_many_questions_it_holds(explorer, open_file, monkeypatch):
+    room = len(packed(explorer.answer("question", {"question": "q 1"}))) + 10
+    monkeypatch.setattr("kit.widgets.attention_explorer.EXPORTED", room)
+    page = open_file(explorer)
+    page.get_by_text("This page holds 1 of 2 questions.").wait_for()
+    page.get_by_role("button", name="begin the guided tour").click()
+    targets = [".at-list .at-row >> nth=2", ".at-cell >> nth=0", ".at-word >> nth=9", ".at-answer button >> nth=2"]
+    for step, target in enumerate(targets, start=1):
+        page.get_by_text(f"Step {step} of 5").wait_for()
+        page.locator(target).click()
+        page.get_by_text("✓ done").wait_for()
+    page.get_by_text("Step 5 of 5").wait_for()
+    page.get_by_label("score", exact=True).select_option(label="FiD-KD: mean logit")
+    page.get_by_text("that was the tour").wait_for()
+
+
 @pytest.mark.parametrize(("size", "dark"), [((390, 844), False), ((1366, 768), True)])
 def test_nothing_is_wider_than_the_page(explorer, open_file, pictures, size, dark):
     page = open_file(explorer, "#beside=c&token=3", size=size, dark=dark)

@@ -1,12 +1,26 @@
 // The attention explorer: all its views over one state. See attention_explorer.py and attention_numbers.js.
 
+import { passageBars } from "./attention_bars.js";
 import { answerFlow, partsOf } from "./attention_flow.js";
 import { areShares, attentionOfPassage, attentionView, boundsOf, byValue, ranksOf } from "./attention_numbers.js";
-import { answerTokens, headMap, passageBars, passageWords, scoreText, tokenText, wordDetail } from "./attention_views.js";
+import { answerTokens, headMap, passageWords, scoreText, tokenText, wordDetail } from "./attention_views.js";
 import { button, make, range, written } from "./dom.js";
 import { explorer } from "./explorer.js";
+import { addTour } from "./tour.js";
 
 const KINDS = { logits: "attention logit", probabilities: "attention", value_norms: "attention × value length" };
+
+const TOUR = [
+  { at: ".at-list", text: "A bar is how much of its attention the reader gives a passage. Choose another passage.",
+    done: (state, start) => state.passage !== start.passage },
+  { at: ".at-grid", text: "The same passage, head by head. Click the brightest one: the bars are now its own.",
+    done: (state) => state.layer !== null && state.head !== null },
+  { at: ".at-words", text: "The words that it looks at are dark. Click the darkest.", done: (state) => state.token !== null },
+  { at: ".at-answer", text: "All this was just before one token of the answer. Choose another token.",
+    done: (state, start) => state.answer !== start.answer },
+  { at: "[data-control=aggregation]", text: "FiD-KD distils another score, the mean logit. Choose it: is the order the same?",
+    done: (state) => state.aggregation === "fid_kd" },
+]; // prettier-ignore
 
 function build(app) {
   app.store.also = (changes) => alsoChanged(app.data, changes);
@@ -29,6 +43,7 @@ function build(app) {
     }),
     flow: app.panel("way-of-the-answer", { wide: true, element: flow.element, svg: flow.svg }),
   };
+  addTour(app, TOUR);
   let current = null;
   return async (state) => {
     const held = await app.ask("question", { question: state.question });
@@ -41,7 +56,7 @@ function build(app) {
     const same = current?.view && JSON.stringify(current.view.request) === JSON.stringify(view.request) && current.sorted === state.order;
     current = same ? { ...current, passage, ofPassage } : { held, view, order, passage, ofPassage, sorted: state.order };
     current.id = held.passages[passage].id;
-    app.say([sentenceOf(current)]);
+    app.say([sentenceOf(current), ...heldHere(app)]);
     answer.show(current, state.passage !== null);
     bars.show(current);
     map.show(ofPassage.map, view);
@@ -111,6 +126,11 @@ function tableOf(held, view) {
     ...held.others.flatMap(({ values }, n) => [values[at], other[n][at] || ""]),
   ]); // prettier-ignore
   return { header, rows };
+}
+
+function heldHere({ data, model, store }) {
+  const held = store.controls[0].options.length;
+  return model.file && held < data.questions ? [`This page holds ${held} of ${data.questions} questions.`] : [];
 }
 
 // One sentence that says what a bar is.

@@ -1,11 +1,9 @@
-// The explorer's views as elements: bars of the passages, the map of layers and heads, the words, the answer's tokens.
+// Views of one passage as elements: its map of layers and heads, its words, and the answer's tokens.
 
-import { areShares, boundsOf, byValue, ranksOf, shadeOf } from "./attention_numbers.js";
+import { areShares, boundsOf, byValue, shadeOf } from "./attention_numbers.js";
 import { button, make, percent, range, written } from "./dom.js";
 
-const STRIP = 32; // parts of the strip that shows where in its passage the reader looks
 const STRONGEST = 3; // words, underlined too: not by colour alone
-const MANY_PASSAGES = 20; // more get a box that filters them
 const CIVIDIS = ["#00224e", "#3b496c", "#707173", "#a59c74", "#e1cc55", "#fee838"]; // reads the same to colour-blind eyes
 const NO_SPACE_BEFORE = ".,:;!?)]}%'’";
 
@@ -29,99 +27,13 @@ export function scoreText(value, view) {
 }
 
 // The range that bars and colours span: from 0, but for logits, which have no zero.
-function spanOf(values, view) {
+export function spanOf(values, view) {
   const finite = [...values].filter(Number.isFinite);
   const least = finite.reduce((a, b) => Math.min(a, b), Infinity);
   return [view.request.kind === "logits" ? least : Math.min(0, least), finite.reduce((a, b) => Math.max(a, b), -Infinity)];
 }
 
-// One row a passage: rank, title, bar, a strip that shows where in it the reader looks, ranks by other tables.
-export function passageBars(app) {
-  const list = make("div", { class: "at-list", role: "listbox", tabindex: 0, "aria-label": "Passages; arrow keys choose" });
-  const filter = make("input", { type: "search", placeholder: "filter", "aria-label": "filter passages", input: () => hide() });
-  const heads = make("div", { class: "at-row at-heads", "aria-hidden": "true" });
-  const note = make("p", { class: "at-note" });
-  const scroll = make("div", { class: "at-scroll" }, list);
-  const element = make("div", { class: "at-bars" }, filter, heads, scroll, note);
-  let [now, rows] = [null, []];
-  const choose = (place) => app.store.set({ passage: now.held.passages[now.order[place]].id });
-  const go = (to) => () => choose(Math.min(now.order.length - 1, Math.max(0, to(now.order.indexOf(now.passage)))));
-  onKeys(list, {
-    ArrowUp: go((at) => at - 1), ArrowDown: go((at) => at + 1), Home: go(() => 0), End: go(() => Infinity),
-    PageUp: go((at) => at - 10), PageDown: go((at) => at + 10),
-  }); // prettier-ignore
-  const hide = () => {
-    const words = filter.value.toLowerCase();
-    rows.forEach(({ row, title }) => (row.hidden = !title.toLowerCase().includes(words)));
-  };
-  const show = (next) => {
-    const fresh = now?.view !== next.view || now?.order !== next.order;
-    now = next;
-    if (fresh) {
-      const names = now.held.others.map(({ name }) => make("span", { class: "number", title: `rank by ${name}` }, name));
-      heads.replaceChildren(...["", "passage", "score", "where"].map((name) => make("span", {}, name)), ...names);
-      element.style.setProperty("--others", names.length);
-      const lines = barLines(now);
-      rows = now.order.map((number, place) => barRow(now, lines[number], number, () => choose(place)));
-      list.replaceChildren(...rows.map(({ row }) => row));
-      filter.hidden = rows.length <= MANY_PASSAGES;
-      hide();
-    }
-    rows.forEach(({ row, number }) => row.setAttribute("aria-selected", String(number === now.passage)));
-    const chosen = rows[now.order.indexOf(now.passage)].row;
-    list.setAttribute("aria-activedescendant", chosen.id);
-    const [above, below] = [chosen.offsetTop - scroll.scrollTop, chosen.offsetTop + chosen.offsetHeight - scroll.scrollTop];
-    if (above < 0 || below > scroll.clientHeight) scroll.scrollTop = chosen.offsetTop - scroll.clientHeight / 3;
-    const start = now.view.request.kind === "logits" ? "Logits have no zero: bars begin at the lowest. " : "";
-    note.textContent = `${start}★ and stripes: gold, it states the answer. ▲▼: places that the reader moves it.`;
-  };
-  return { element, show };
-}
-
-// Texts and lengths of the rows, in the order in which the passages were read.
-function barLines({ held, view }) {
-  const [low, high] = spanOf(view.row, view);
-  const ranks = ranksOf(view.row);
-  const others = held.others.map(({ values }) => ranksOf(values));
-  return held.passages.map((passage, number) => ({
-    rank: ranks[number], score: scoreText(view.row[number], view), share: (view.row[number] - low) / (high - low || 1),
-    others: others.map((other) => [other[number], other[number] && ranks[number] ? other[number] - ranks[number] : 0]),
-  })); // prettier-ignore
-}
-
-let rowCount = 0;
-
-function barRow({ held, view }, line, number, click) {
-  const passage = held.passages[number];
-  const arrow = (moved) => (moved ? ` ${moved > 0 ? "▲" : "▼"}${Math.abs(moved)}` : "");
-  const fill = make("i", { class: passage.gold ? "kit-fill gold" : "kit-fill" });
-  fill.style.setProperty("--share", Number.isFinite(line.share) ? line.share : 0);
-  const cells = line.others.map(([rank, moved]) => make("span", { class: "number" }, rank || "–", make("small", {}, arrow(moved))));
-  const words = [`rank ${line.rank || "none"}`, passage.title, passage.gold ? "gold passage" : "", `score ${line.score}`];
-  held.others.forEach(({ name }, at) => words.push(`rank by ${name} ${line.others[at][0] || "none"}`));
-  const label = words.filter(Boolean).join(", ");
-  const row = make(
-    "div", { class: "at-row", role: "option", id: `kit-passage-${(rowCount += 1)}`, "aria-label": label, click },
-    make("span", { class: "at-rank" }, line.rank || "–"),
-    make("span", { class: "at-title", title: `${passage.title} [${passage.id}]` }, passage.gold ? "★ " : "", passage.title),
-    make("span", { class: "kit-bar" }, fill, make("b", {}, line.score)),
-    make("span", { class: "at-strip", style: stripOf(held, view, number) }), ...cells,
-  ); // prettier-ignore
-  return { row, number, title: passage.title };
-}
-
-// Amber where the reader looks, from the passage's first token to its last; as wide as the passage is long.
-function stripOf(held, view, number) {
-  const [from, to] = boundsOf(held)[number];
-  const parts = Math.min(STRIP, to - from);
-  const length = (to - from) / Math.max(...held.lengths);
-  const stops = range(parts).map((part) => {
-    const [start, end] = [part, part + 1].map((at) => from + Math.floor((at * (to - from)) / parts));
-    const shade = shadeOf(Math.max(...view.weights.subarray(start, end)), view.low, view.high, view.request.kind);
-    return `rgba(230,159,0,${shade.toFixed(2)}) ${(100 * part) / parts}% ${(100 * (part + 1)) / parts}%`;
-  });
-  return `width:${(100 * length).toFixed(1)}%;background-image:linear-gradient(90deg,${stops.join()})`;
-}
+let idCount = 0;
 
 // The chosen passage's score by layer and head; layer 0, the first, is the lowest row.
 export function headMap(app) {
@@ -149,7 +61,7 @@ export function headMap(app) {
   const fill = (layers, heads) => {
     const edge = (text, layer, head, role) => make("div", { class: "at-edge", role, click: () => pick(layer, head) }, text);
     cells = range(layers * heads).map((at) =>
-      make("div", { class: "at-cell", role: "gridcell", id: `kit-head-${(rowCount += 1)}`,
+      make("div", { class: "at-cell", role: "gridcell", id: `kit-head-${(idCount += 1)}`,
         click: () => pick(Math.floor(at / heads), at % heads) }), // prettier-ignore
     );
     const lines = range(layers).reverse().map((layer) =>
@@ -213,7 +125,7 @@ export function passageWords(app) {
     const starts = (token) => (pieces ? token.startsWith("▁") : !token.startsWith("##") && !NO_SPACE_BEFORE.includes(token));
     const parts = [make("div", { class: "at-question", role: "presentation" }), make("div", { role: "presentation" })];
     words = tokens.map((token, place) => {
-      const word = make("span", { class: "at-word", role: "option", id: `kit-word-${(rowCount += 1)}`,
+      const word = make("span", { class: "at-word", role: "option", id: `kit-word-${(idCount += 1)}`,
         click: () => pick(place) }, tokenText(token)); // prettier-ignore
       parts[place < question ? 0 : 1].append(starts(token) ? " " : "", word);
       return word;

@@ -116,6 +116,7 @@ function questionList(app) {
   const select = make("select", { "aria-label": "pick a question", change: choose }, make("option", { value: "" }, "pick a question"), options);
   if (questions.length) control.prepend(select);
   control.classList.add("pg-question");
+  if (options.length < questions.length) select.title = `This page holds ${options.length} of ${questions.length} questions.`;
   return (text) => (select.value = questions.includes(text) ? text : "");
 }
 
