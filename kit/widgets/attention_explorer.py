@@ -82,7 +82,7 @@ class AttentionExplorer(Explorer):
             Free("token", None, checked_token),
         ]  # fmt: skip
         ways = {name: {**vars(way), "defined": preset(name)} for name, way in AGGREGATIONS.items()}
-        data = {"aggregations": ways, "questions": len(self._questions)}
+        data = {"aggregations": ways, "questions": len(self._questions), "sizes": [layers, heads]}
         super().__init__("What the reader looks at", controls, data)
 
     def set(self, **changes: Any) -> None:

@@ -51,52 +51,45 @@ function build(app) {
     const order = orderOf(held, view, state.order);
     const place = (id) => held.passages.findIndex((one) => id !== null && one.id === String(id));
     const passage = place(state.passage) < 0 ? byValue(view.row)[0] : place(state.passage);
-    const ofPassage = await attentionOfPassage(app, held, view, passage);
     if (state !== app.store.state) return; // another came meanwhile
-    const same = current?.view && JSON.stringify(current.view.request) === JSON.stringify(view.request) && current.sorted === state.order;
-    current = same ? { ...current, passage, ofPassage } : { held, view, order, passage, ofPassage, sorted: state.order };
-    current.id = held.passages[passage].id;
-    app.say([sentenceOf(current), ...heldHere(app)]);
+    const request = JSON.stringify([view.request, state.order]);
+    current = current?.request === request ? current : { request, held, view, order };
+    Object.assign(current, { passage, id: held.passages[passage].id });
+    app.say([sentenceOf(current, app.data.sizes), ...heldHere(app)]);
     answer.show(current, state.passage !== null);
     bars.show(current);
+    const token = showWords(current, state, place(state.beside));
+    flow.show(current);
+    const ofPassage = await attentionOfPassage(app, held, view, passage); // of a large reader it comes later
+    if (state !== app.store.state) return;
     map.show(ofPassage.map, view);
-    showWords(current, state, place(state.beside));
-    flow.show(current, passage);
-    showTitles(current);
+    const { tokens } = held.answers[view.request.said];
+    const word = token === null ? "" : held.words[held.tokens[boundsOf(held)[passage][0] + token]];
+    detail.hidden = token === null;
+    if (token !== null) detail.replaceChildren(...wordDetail(tokens, ofPassage.tokens, token, word, view));
+    showTitles(current, ofPassage);
   };
 
   function showWords(now, state, second) {
-    const { held, view, passage, ofPassage } = now;
-    const length = held.lengths[passage];
-    const token = state.token !== null && state.token < length ? state.token : null;
+    const { held, passage } = now;
+    const token = state.token !== null && state.token < held.lengths[passage] ? state.token : null;
     pair[0].show(now, passage, token, state.same_shade);
     pair[1].element.hidden = second < 0 || second === passage;
     if (!pair[1].element.hidden) pair[1].show(now, second, null, state.same_shade);
     beside.setAttribute("aria-pressed", String(state.beside !== null));
-    detail.hidden = token === null;
-    const { tokens } = held.answers[view.request.said];
-    const word = token === null ? "" : held.words[held.tokens[boundsOf(held)[passage][0] + token]];
-    if (token !== null) detail.replaceChildren(...wordDetail(tokens, ofPassage.tokens, token, word, view));
+    return token;
   }
 
-  function showTitles({ held, view, passage, ofPassage, order }) {
+  // Tables are made when they are saved.
+  function showTitles(now, ofPassage) {
+    const { held, view, passage } = now;
     const { title } = held.passages[passage];
-    const { tokens } = held.answers[view.request.said];
-    panels.bars.show({ title: "Passages", table: tableOf(held, view) });
-    const heads = range(ofPassage.map.shape[1]);
-    panels.map.show({
-      title: `Layers and heads: ${title}`,
-      table: { header: ["layer", ...heads.map((head) => `head ${head}`)], rows: mapRows(ofPassage.map) },
-    });
-    const from = boundsOf(held)[passage][0];
-    const word = (at) => tokenText(held.words[held.tokens[from + at]]);
-    const rows = range(held.lengths[passage]).map((at) => [at, word(at), ...ofPassage.tokens.map((row) => written(row[at]))]);
-    panels.words.show({ title: `Words: ${title}`, table: { header: ["token", "word", ...tokens.map(tokenText)], rows } });
-    const parts = partsOf(view.scores);
-    const flows = order.map((at) => [held.passages[at].title, ...parts.map((row) => written(row[at]))]);
-    panels.flow.show({ title: "The way of the answer: from passages to its tokens", table: { header: ["passage", ...tokens.map(tokenText)], rows: flows } });
+    panels.bars.show({ title: "Passages", get table() { return passageTable(held, view); } });
+    panels.map.show({ title: `Layers and heads: ${title}`, get table() { return headTable(ofPassage.map); } });
+    panels.words.show({ title: `Words: ${title}`, get table() { return wordTable(held, view, passage, ofPassage.tokens); } });
+    panels.flow.show({ title: "The way of the answer: from passages to its tokens", get table() { return flowTable(now); } });
     panels.flow.hide(view.request.kind === "logits"); // logits have no parts
-  }
+  } // prettier-ignore
 }
 
 // Another aggregation brings the kind and answer token that it is defined with, another question no passage.
@@ -112,12 +105,26 @@ function orderOf(held, view, order) {
   return byValue(order === "reader" ? view.row : held.others.find(({ name }) => name === order).values);
 }
 
-function mapRows(map) {
+function headTable(map) {
   const [layers, heads] = map.shape;
-  return range(layers).map((layer) => [layer, ...range(heads).map((head) => written(map[layer * heads + head]))]);
+  const rows = range(layers).map((layer) => [layer, ...range(heads).map((head) => written(map[layer * heads + head]))]);
+  return { header: ["layer", ...range(heads).map((head) => `head ${head}`)], rows };
 }
 
-function tableOf(held, view) {
+function wordTable(held, view, passage, weights) {
+  const from = boundsOf(held)[passage][0];
+  const word = (at) => tokenText(held.words[held.tokens[from + at]]);
+  const rows = range(held.lengths[passage]).map((at) => [at, word(at), ...weights.map((row) => written(row[at]))]);
+  return { header: ["token", "word", ...held.answers[view.request.said].tokens.map(tokenText)], rows };
+}
+
+function flowTable({ held, view, order }) {
+  const parts = partsOf(view.scores);
+  const rows = order.map((at) => [held.passages[at].title, ...parts.map((row) => written(row[at]))]);
+  return { header: ["passage", ...held.answers[view.request.said].tokens.map(tokenText)], rows };
+}
+
+function passageTable(held, view) {
   const others = held.others.map(({ name }) => [`${name} score`, `${name} rank`]);
   const header = ["question", "passage", "title", "gold", "tokens", "score", "rank", ...others.flat()];
   const [ranks, other] = [ranksOf(view.row), held.others.map(({ values }) => ranksOf(values))];
@@ -134,9 +141,8 @@ function heldHere({ data, model, store }) {
 }
 
 // One sentence that says what a bar is.
-function sentenceOf({ held, view: { request, way }, ofPassage }) {
+function sentenceOf({ held, view: { request, way } }, [layers, heads]) {
   const { tokens } = held.answers[request.said];
-  const [layers, heads] = ofPassage.map.shape;
   const one = request.answer;
   const when = one === null ? "the mean over all answer tokens" : `just before answer token ${one + 1}, “${tokenText(tokens[one])}”`;
   const over = (how, number, name, count) =>

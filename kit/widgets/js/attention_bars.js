@@ -14,7 +14,7 @@ export function passageBars(app) {
   const note = make("p", { class: "at-note" });
   const scroll = make("div", { class: "at-scroll" }, list);
   const element = make("div", { class: "at-bars" }, filter, heads, scroll, note);
-  let [now, rows] = [null, []];
+  let [now, shown, rows] = [null, null, []]; // what is drawn: a question, a view, an order
   const choose = (place) => app.store.set({ passage: now.held.passages[now.order[place]].id });
   const go = (to) => () => choose(Math.min(now.order.length - 1, Math.max(0, to(now.order.indexOf(now.passage)))));
   onKeys(list, {
@@ -26,8 +26,8 @@ export function passageBars(app) {
     rows.forEach(({ row, title }) => (row.hidden = !title.toLowerCase().includes(words)));
   };
   const show = (next) => {
-    const fresh = now?.view !== next.view || now?.order !== next.order;
-    now = next;
+    const fresh = shown !== next.request;
+    [now, shown] = [next, next.request];
     if (fresh) {
       const names = now.held.others.map(({ name }) => make("span", { class: "number", title: `rank by ${name}` }, name));
       heads.replaceChildren(...["", "passage", "score", "where"].map((name) => make("span", {}, name)), ...names);

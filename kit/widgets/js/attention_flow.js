@@ -12,14 +12,13 @@ const LINE = 40; // height of an answer token's block
 
 export function answerFlow(app) {
   const drawing = mark("svg", { class: "at-flow", role: "img" });
-  const show = (now, passage) => {
-    const { held, view } = now;
+  const show = ({ held, view, order, passage }) => {
     const { tokens } = held.answers[view.request.said];
     const wide = Math.min(1100, drawing.parentElement?.clientWidth || 760);
     const [edge, right] = [Math.min(260, 0.45 * wide), wide - Math.min(150, 0.25 * wide)]; // of the blocks
     const parts = partsOf(view.scores);
-    const left = now.order.slice(0, FLOWING).map((number) => ({ passages: [number], ...held.passages[number] }));
-    const rest = now.order.slice(FLOWING);
+    const left = order.slice(0, FLOWING).map((number) => ({ passages: [number], ...held.passages[number] }));
+    const rest = order.slice(FLOWING);
     if (rest.length) left.push({ passages: rest, title: `${rest.length} other passages`, gold: false });
     const height = Math.max(LINE * tokens.length, 30 * left.length);
     const share = (block, token) => block.passages.reduce((sum, number) => sum + parts[token][number], 0);
@@ -41,8 +40,8 @@ export function answerFlow(app) {
         const high = (height / tokens.length - GAP) * part;
         const middle = (edge + right) / 2;
         const path = `M${edge} ${from} C${middle} ${from} ${middle} ${end} ${right} ${end} V${end + high} C${middle} ${end + high} ${middle} ${from + size} ${edge} ${from + size} Z`;
-        const now = view.request.answer === null || view.request.answer === answer;
-        const opacity = (chosen ? 0.75 : 0.3) * (now ? 1 : 0.35);
+        const present = view.request.answer === null || view.request.answer === answer;
+        const opacity = (chosen ? 0.75 : 0.3) * (present ? 1 : 0.35);
         const words = mark("title", {}, `${block.title} → ${tokenText(token)}: ${percent(part, 1)}`);
         ribbons.push(mark("path", { d: path, fill: colour, opacity, click: choose({ answer }) }, words));
         [from, filled[answer]] = [from + size, filled[answer] + part * (1 - GAP / (height / tokens.length))];

@@ -10,7 +10,7 @@ import { range } from "./dom.js";
 const VIEW_FIELDS = ["question", "said", "answer", "aggregation", "kind", "layer", "head"];
 
 // The view of a state: { request, way, scores: (k) before each answer token, row (k), weights (s), low, high }, and of
-// one passage { map (n, h), tokens: (t) before each answer token, marks: (a) its scores }.
+// one passage { map (n, h), tokens: (t) before each answer token }.
 export async function attentionView(app, held, state) {
   const request = Object.fromEntries(VIEW_FIELDS.map((name) => [name, state[name]]));
   if (!(request.said in held.answers)) request.said = "generated";
@@ -23,10 +23,9 @@ export async function attentionView(app, held, state) {
 }
 
 export async function attentionOfPassage(app, held, view, passage) {
-  const marks = view.scores.map((row) => row[passage]);
-  if (held.value_lengths) return { marks, ...wholePassage(held, view, passage) };
+  if (held.value_lengths) return wholePassage(held, view, passage);
   const { map, tokens } = await app.ask("passage", { ...view.request, passage });
-  return { marks, map, tokens: rowsOf(tokens) };
+  return { map, tokens: rowsOf(tokens) };
 }
 
 async function askedView(app, request) {

@@ -169,18 +169,19 @@ export function answerTokens(app) {
     app.store.set({ answer: answer < 0 ? null : answer });
   };
   onKeys(group, { ArrowLeft: step(-1), ArrowRight: step(1) });
-  const show = ({ held, view, ofPassage }, chosen) => {
+  const show = ({ held, view, passage }, chosen) => {
     const { tokens, text } = held.answers[view.request.said];
     count = tokens.length;
     const focused = group.contains(document.activeElement);
     const [low, high] = spanOf(view.scores.flatMap((row) => [...row]), view);
-    const most = byValue(ofPassage.marks)[0];
+    const marks = view.scores.map((row) => row[passage]);
+    const most = byValue(marks)[0];
     const one = (token, place) => {
       const carried = chosen && place === most;
-      const title = `what the reader looks at just before it writes ${tokenText(token)}: ${scoreText(ofPassage.marks[place], view)} on the passage`;
+      const title = `what the reader looks at just before it writes ${tokenText(token)}: ${scoreText(marks[place], view)} on the passage`;
       const made = button(tokenText(token), title, () => app.store.set({ answer: place }));
       const fill = make("i", { class: carried ? "at-under carried" : "at-under" });
-      fill.style.setProperty("--share", Math.max(0, (ofPassage.marks[place] - low) / (high - low || 1)));
+      fill.style.setProperty("--share", Math.max(0, (marks[place] - low) / (high - low || 1)));
       made.append(fill);
       return made;
     };

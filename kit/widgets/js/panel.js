@@ -26,14 +26,14 @@ export function panel(app, name, { wide = false, element = null, svg = null, onC
   });
   const draw = () => {
     const asTable = !picture || switcher.getAttribute("aria-pressed") === "true";
-    if (content.table && asTable && !own) numbers.show(content.table);
+    if (!own && asTable && content.table) numbers.show(content.table);
     else if (picture && content.figure) picture.show(content.figure, content.label ?? content.title);
   };
   const show = (next) => {
     content = next;
     title.textContent = next.title;
     box.setAttribute("aria-label", next.title);
-    switcher.hidden = !next.table;
+    switcher.hidden = !picture || !next.table;
     draw();
   };
   return { name, element: box, show, hide: (hidden) => (box.hidden = hidden), close: () => picture?.close() };
