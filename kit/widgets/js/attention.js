@@ -11,7 +11,7 @@ import { addTour } from "./tour.js";
 const KINDS = { logits: "attention logit", probabilities: "attention", value_norms: "attention × value length" };
 
 const TOUR = [
-  { at: ".at-list", text: "A bar is how much of its attention the reader gives a passage. Choose another passage.",
+  { at: ".at-bars", text: "A bar is how much of its attention the reader gives a passage. Choose another passage.",
     done: (state, start) => state.passage !== start.passage },
   { at: ".at-grid", text: "The same passage, head by head. Click the brightest one: the bars are now its own.",
     done: (state) => state.layer !== null && state.head !== null },
