@@ -123,6 +123,10 @@ class ScoreTable:
     passage_ids: np.ndarray
     values: np.ndarray
 
+    if TYPE_CHECKING:  # lists will do, or tensors
+
+        def __init__(self, name: str, question_ids: Any, passage_ids: Any, values: Any) -> None: ...
+
     def __post_init__(self) -> None:
         where = f"score table {self.name!r}"
         question_ids = _as_ids(where, self.question_ids)
@@ -213,8 +217,8 @@ class ScoreTable:
         """
         width = max(map(len, rows.values()), default=0)
         padded = [[*row, *[("", np.nan)] * (width - len(row))] for row in rows.values()]
-        columns: list[Any] = [[[cell[side] for cell in row] for row in padded] for side in (0, 1)]
-        return cls(name, *[list(rows), *columns])
+        passage_ids = [[passage_id for passage_id, _ in row] for row in padded]
+        return cls(name, list(rows), passage_ids, [[value for _, value in row] for row in padded])
 
     def aligned_to(self, other: ScoreTable) -> ScoreTable:
         """This table's values in the cells of `other`: its questions, its passages, its order.

@@ -30,8 +30,8 @@ for one in (start.quickstart, start.lab, start.doctor):
 app.add_typer(data.app, name="data")
 app.add_typer(reader.app, name="reader")
 app.add_typer(retriever.app, name="retriever")
-for one in (start.rounds, start.bench, start.course):
-    command(app)(one)
+for other in (start.rounds, start.bench, start.course):
+    command(app)(other)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,9 +78,10 @@ def train(
       kit reader train toy/train.bm25.jsonl --model toy-t5 --out toy/reader --steps 200
     """
     refuse_strangers(out, ("kit_reader.json",), "reader")
-    loaded, measured = _examples(examples, closed_book), dev and _examples(dev, closed_book)
+    questions, corpus, table = _examples(examples, closed_book)
+    measured = None if dev is None else _examples(dev, closed_book)
     from kit.reader import FiDReader
-    from kit.train import READER_TRAINING, exact_match_of, train_reader
+    from kit.train import READER_TRAINING, RunOptions, exact_match_of, train_reader
 
     config = READER_TRAINING[named("--scale", scale, READER_TRAINING)]
     with as_options():
@@ -89,10 +91,10 @@ def train(
     reader = FiDReader.from_pretrained(
         model, device=own_device(device), dtype="float32", tokenizer=tokenizer, max_tokens=max_tokens
     )
-    evaluate = measured and exact_match_of(reader, measured, config.n_context)
-    history = train_reader(
-        reader, *loaded, config, folder=run_folder(out, work), evaluate=evaluate, best=measured and "em"
-    )
+    run = RunOptions(folder=run_folder(out, work))
+    if measured is not None:
+        run |= {"evaluate": exact_match_of(reader, measured, config.n_context), "best": "em"}
+    history = train_reader(reader, questions, corpus, table, config, **run)
     finish_training(history, out, work, reader.save_pretrained)
 
 
@@ -131,7 +133,7 @@ def evaluate(
 
     file_to_write(predictions, (".jsonl",))
     file_to_write(scores)
-    counts: list[int | None] = [*(n_context or [None])]
+    counts: Sequence[int | None] = n_context or [None]
     if len(counts) > 1 and (predictions or scores):
         raise KitError("--n-context", "one number where predictions or scores are written", f"{len(counts)} numbers")
     questions, corpus, table = _examples(examples, closed_book)

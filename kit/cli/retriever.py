@@ -113,11 +113,11 @@ def train(
     if triples != (questions is not None) or triples != (passages is not None):
         given = "none" if triples else "examples, which hold their own"
         raise KitError("--questions, --passages", "both with a teacher's triples (.tsv), and only then", given)
-    measured = dev and load_examples(dev, name="teacher")
+    measured = None if dev is None else load_examples(dev, name="teacher")
     loaded: Any = None if triples else load_examples(examples, name="teacher")
     from kit.recipes import RECIPES, SCALES, student_of, train_recipe
     from kit.teachers import load_teacher, load_triple_examples
-    from kit.train import agreement_of
+    from kit.train import RunOptions, agreement_of
 
     if questions is not None and passages is not None:
         loaded = load_triple_examples(examples, questions, passages)
@@ -140,12 +140,12 @@ def train(
     encoder = _encoder(model, place, "float32", tokenizer, family, passage_model)
     if family is None and not encoder.family.two_towers:
         encoder = student_of(chosen, encoder, scale)
-    scorer = teacher and load_teacher(chosen.teacher, teacher, device=place)
-    evaluate = measured and agreement_of(encoder, measured)
-    history = train_recipe(
-        chosen, encoder, *loaded, scorer,
-        scale=scale, folder=run_folder(out, work), evaluate=evaluate, best=measured and "kendall",
-    )  # fmt: skip
+    scorer = None if teacher is None else load_teacher(chosen.teacher, teacher, device=place)
+    run = RunOptions(folder=run_folder(out, work))
+    if measured is not None:
+        run |= {"evaluate": agreement_of(encoder, measured), "best": "kendall"}
+    items, corpus, table = loaded
+    history = train_recipe(chosen, encoder, items, corpus, table, scorer, scale=scale, **run)
     finish_training(history, out, work, encoder.save_pretrained)
 
 
@@ -270,7 +270,7 @@ def search(
 
     asked = load_questions(questions)
     judgements, texts = qrels and read_qrels(qrels), bm25 or passages
-    corpus = load_passages(texts) if texts else None
+    corpus: Any = load_passages(texts) if texts else None
     from kit.retrieve import BM25, DenseRetriever
 
     if index is None:
@@ -284,7 +284,7 @@ def search(
                 raise KitError("--nprobe, --ef-search", "an index", f"vectors, which are searched exactly ({index})")
             options = {"device": str(encoder.device)}
         elif cells and "nprobe" not in options:
-            say(f"looks into {retriever.index.cells_searched} of {cells} cells (--nprobe for more)")
+            say(f"looks into {getattr(retriever.index, 'cells_searched', cells)} of {cells} cells (--nprobe for more)")
         table = retriever.retrieve(asked, k, **options)
     if out is not None:
         save_examples(out, asked, corpus, table)

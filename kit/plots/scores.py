@@ -38,7 +38,7 @@ def passage_bars(
     base = float(known.min()) if from_lowest and len(known) else 0.0
     figure, texts = empty_figure(height=90 + 30 * len(labels)), [f"{v:.1%}" if percent else written(v) for v in values]
     for is_gold, title in ((True, "★ gold passage"), (False, "other passage")):
-        rows = np.flatnonzero((marked == is_gold) & np.isfinite(values))
+        rows = np.flatnonzero((marked == is_gold) & np.isfinite(values)).tolist()
         figure.add_bar(
             y=rows, x=values[rows] - base, base=base, orientation="h", name=title, width=0.72,
             marker={"color": GOLD, "pattern": STRIPES} if is_gold else {"color": OTHER},

@@ -98,7 +98,8 @@ def _span(token: str, value: float, top: float, marked: bool) -> str:
 
 def _pale(strength: float) -> str:
     """Whether white text reads better than black where a shade lies on a dark page; on a light one black does."""
-    blend = tuple(strength * shade + (1 - strength) * page for shade, page in zip(SHADE, DARK_PAGE, strict=True))
+    red, green, blue = (strength * shade + (1 - strength) * page for shade, page in zip(SHADE, DARK_PAGE, strict=True))
+    blend = red, green, blue
     return " pale" if contrast(blend, (255, 255, 255)) > contrast(blend, (0, 0, 0)) else ""
 
 

@@ -126,8 +126,7 @@ class BM25:
         for number, question in enumerate(questions):
             found, at = self._best(question.text, k)
             rows[number, : len(at)], scores[number, : len(at)] = at, found
-        ids = np.array([question.id for question in questions])
-        return ScoreTable("bm25", ids, ids_of_rows(self._ids, rows), scores)
+        return ScoreTable("bm25", [question.id for question in questions], ids_of_rows(self._ids, rows), scores)
 
     def _best(self, text: str, k: int) -> tuple[np.ndarray, np.ndarray]:
         known = self._bm25.get_tokens_ids(words_of(text, stem=self.stem))

@@ -186,6 +186,5 @@ def _all_scores(
 ) -> Float[np.ndarray, "q x"]:
     """The teacher's scores of every question with every one of these passages."""
     shape = len(questions), len(names)
-    ids = np.array([question.id for question in questions])
-    grid = ScoreTable("batch", ids, np.array([list(names)] * shape[0]), np.zeros(shape))
+    grid = ScoreTable("batch", [question.id for question in questions], [list(names)] * shape[0], np.zeros(shape))
     return teacher.score(questions, corpus, grid).aligned_to(grid).values.copy()
