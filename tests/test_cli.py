@@ -9,6 +9,7 @@ import inspect
 import io
 import itertools
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
+from kills import killed
 from pair_teachers import (
     PairTraining,
     save_cross_encoder,
@@ -38,6 +41,7 @@ from kit.cli.options import WRITTEN
 from kit.cli.start import flat
 from kit.data import load_examples, load_passages, load_questions, read_run, save_passages, save_questions, write_qrels
 from kit.encoder import DualEncoder
+from kit.files import contents
 from kit.index import VectorIndex
 from kit.metrics import answer_recall, exact_match
 from kit.reader import FiDReader
@@ -138,6 +142,15 @@ def test_every_command_has_help_with_an_example_of_itself():
     for name in ("", "data ", "reader ", "retriever "):
         assert kit(f"kit {name}--help").code == 0
     assert kit("kit reader").code == 2 and "score" in kit("kit reader").err
+
+
+def test_every_example_parses_against_its_command():
+    lines = [(name, line.strip()) for name, one in commands().items() for line in one.help.splitlines()]
+    lines = [(name, line) for name, line in lines if line.startswith("kit ")]
+    assert {name for name, _ in lines} == set(commands()) and len(lines) > len(commands())
+    for name, line in lines:
+        words = shlex.split(line)[1 + len(name.split()) :]
+        assert commands()[name].make_context(name, words).params
 
 
 def test_help_and_mistakes_load_nothing_heavy():
@@ -313,6 +326,60 @@ def test_rounds(place, walk):
         "0",
         "1",
     ]
+
+
+KILLS = {
+    "search": (
+        "retriever search toy/test.jsonl --bm25 toy/passages.tsv --k 3 --out {0}/a.jsonl --run {0}/b.run",
+        "--k 2",
+    ),
+    "score": ("reader score toy/test.bm25.jsonl --model toy/reader --n-context 2 --out {0}/a.jsonl", "--n-context 1"),
+    "index": ("retriever index toy/vectors --out {0}/a", "--spec SQfp16"),
+    "prepare": ("data prepare notes --out {0}/a.tsv --words 10", "--words 5"),
+}
+
+
+def tree(folder):
+    return {str(one.relative_to(folder)): one.read_bytes() for one in contents(folder) if one.is_file()} | {
+        f"{one.name}/{key}": value for one in contents(folder) if one.is_dir() for key, value in tree(one).items()
+    }
+
+
+@pytest.mark.parametrize("name", KILLS)
+def test_a_command_that_is_killed_leaves_the_old_files_or_the_new_ones(place, walk, name):
+    line, other = KILLS[name]
+    line = f"kit {line.format(f'kills-{name}')}"
+    changed = re.sub(rf"{other.split()[0]} \S+", other, line) if other.split()[0] in line else f"{line} {other}"
+    folder = place / f"kills-{name}"
+    folder.mkdir()
+    assert kit(changed).code == 0
+    new = tree(folder)
+    assert kit(line).code == 0
+    old = tree(folder)
+    assert old.keys() == new.keys() and old != new
+    moments = [*range(1, 9, 2), 10**6]
+
+    def command():
+        torch.set_num_threads(1)  # the threads of the process that was forked are not here
+        kit(changed)
+
+    codes = []
+    for number in moments:
+        codes.append(killed(command, number))
+        after = tree(folder)
+        assert after.keys() == old.keys(), "a file is missing, or half of one has a final name"
+        assert all(after[key] in (old[key], new[key]) for key in after)
+    assert codes[0] == 9 and codes[-1] == 0 and after == new
+    assert len(list(folder.iterdir())) == len(contents(folder)), "what the dead left is taken away"
+
+
+def test_rounds_that_are_killed_go_on_to_the_same_numbers(place, walk):
+    line = f"{example('rounds')} --reader-steps 1 --student-steps 1 --k 6 --n-context 2 --scored 3"
+    whole = kit(line.replace("toy/rounds", "toy/whole"))
+    line = line.replace("toy/rounds", "toy/killed")
+    codes = [killed(lambda: (torch.set_num_threads(1), kit(line)), number) for number in (5, 40, 90)]
+    assert codes == [9, 9, 9]
+    assert kit(line).out == whole.out
 
 
 def test_data_toy(place):

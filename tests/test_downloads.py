@@ -15,6 +15,7 @@ import time
 import huggingface_hub
 import numpy as np
 import pytest
+from kills import killed
 
 from kit.checkpoints import downloads, fetching, resolve
 from kit.checkpoints.downloads import download
@@ -74,6 +75,16 @@ def test_a_download_says_its_size_first_and_is_whole(server, tmp_path):
     assert len(said) == 1 and "0.00 GB to" in said[0] and "GB free" in said[0]
     download_file(server.url, path, say=said.append)
     assert len(server.asked) == 1, "a file that is there is not fetched again"
+
+
+def test_a_download_that_is_killed_is_not_there_or_whole_and_goes_on(server, tmp_path):
+    path, codes = tmp_path / "new" / "x", []
+    for number in (1, 2, 3, 4, 6):
+        codes.append(killed(lambda: download_file(server.url, path, say=str), number))
+        assert not path.exists() or path.read_bytes() == server.content
+    assert codes[:3] == [9, 9, 9]
+    assert download_file(server.url, path).read_bytes() == server.content
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):

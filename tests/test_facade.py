@@ -56,7 +56,7 @@ def test_all_names_are_there_and_editors_complete_them():
 def test_the_core_needs_no_extra():
     core = "types files text data metrics losses attention checkpoints encoder reader index retrieve teachers train"
     loaded = f"for name in {[*core.split(), 'rounds', 'recipes']}: getattr(kit, name)"
-    code = f"{without('lab', 'course', but={'IPython'})}\nimport kit\n{loaded}\nprint(kit.KitError)"
+    code = f"{without('widgets', 'lab', 'course', but={'IPython'})}\nimport kit\n{loaded}\nprint(kit.KitError)"
     ended = run(code)  # transformers loads IPython if its distribution is there
     assert ended.stdout == "<class 'kit.types.KitError'>\n", ended.stderr
 
@@ -66,10 +66,14 @@ def test_the_core_needs_no_extra():
                   "from kit.widgets import LossLab", "import kit; kit.widgets.LossLab"]
 )  # fmt: skip
 def test_a_missing_part_names_its_extra(statement):
-    ended = run(f"{without('lab')}\n{statement}")
-    assert ended.stderr.splitlines()[-1].endswith('(pip install "kit[lab]"), given a Python without it'), ended.stderr
+    ended = run(f"{without('widgets')}\n{statement}")
+    assert ended.stderr.splitlines()[-1].endswith('(pip install "kit[widgets]"), given a Python without it'), (
+        ended.stderr
+    )
 
 
 def test_a_command_names_the_extra_it_needs(tmp_path):
-    ended = run(f"{without('course', 'lab')}\nfrom kit.cli import main\nmain(['course', '--out', {str(tmp_path)!r}])")
+    ended = run(
+        f"{without('course', 'widgets', 'lab')}\nfrom kit.cli import main\nmain(['course', '--out', {str(tmp_path)!r}])"
+    )
     assert ended.returncode == 2 and 'pip install "kit[' in ended.stderr and "Traceback" not in ended.stderr

@@ -6,40 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import pytest
+from kills import killed
 
-from kit import files
 from kit.files import contents, folder_aside, locked, read_json, restored, write_json, written_aside
 from kit.types import KitError
-
-
-def killed(folder: Path, statement: Callable[[Path], None], number: int, exchange: bool = True) -> int:
-    """The exit code of a process that ends, as by kill -9, in the n-th call that changes a folder or waits."""
-    if not (process := os.fork()):
-        calls = 0
-
-        def counted(function):
-            def call(*arguments, **options):
-                nonlocal calls
-                calls += 1
-                if calls == number:
-                    os._exit(9)
-                return function(*arguments, **options)
-
-            return call
-
-        for name in ("replace", "rename", "fsync", "chmod", "mkdir", "unlink", "rmdir"):
-            setattr(os, name, counted(getattr(os, name)))
-        if not exchange:
-            files._exchanged = lambda one, other: False
-        try:
-            statement(folder)
-        finally:
-            os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
@@ -73,7 +46,7 @@ def test_a_file_written_aside_is_for_all_whom_the_umask_allows(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
-def save(folder: Path) -> None:
+def save(folder):
     with folder_aside(folder / "model", "about.json") as new:
         write_json(new / "about.json", {"version": 2})
         (new / "weights").write_text("new")
@@ -86,7 +59,7 @@ def test_a_folder_is_whole_whenever_the_process_is_killed(tmp_path, exchange):
         with folder_aside(model, "about.json") as new:
             write_json(new / "about.json", {"version": 1})
             (new / "weights").write_text("old")
-        code = killed(model.parent, save, number, exchange)
+        code = killed(partial(save, model.parent), number, exchange)
         if exchange:
             assert model.exists(), f"no folder under the name after kill {number}"
         found = read_json(restored(model) / "about.json", dict)
@@ -104,7 +77,7 @@ def test_what_dead_processes_left_is_removed_by_the_next_and_is_no_content(tmp_p
     write_json(tmp_path / "a.json", [1])
     left = 0
     for number in range(1, 6):
-        killed(tmp_path, lambda folder: write_json(folder / "a.json", [2]), number)
+        killed(lambda: write_json(tmp_path / "a.json", [2]), number)
         left += len(list(tmp_path.iterdir())) > 1
         assert contents(tmp_path) == [tmp_path / "a.json"] and read_json(tmp_path / "a.json") in ([1], [2])
     assert left, "no kill left anything: the test does not test"

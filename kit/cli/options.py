@@ -38,6 +38,7 @@ Aggregation = Annotated[
 Regex = Annotated[bool, typer.Option("--regex", help="answers are regular expressions (CuratedTREC)")]
 JsonOut = Annotated[bool, typer.Option("--json", help="one JSON object alone on stdout, all else on stderr")]
 WRITTEN = ("out", "run", "predictions", "scores", "work", "folder")  # the parameters that name what is written
+MODELS = ("model", "passage_model", "tokenizer", "reader", "retriever")  # those that name a model, or its folder
 
 
 def group(text: str) -> typer.Typer:
@@ -48,21 +49,23 @@ def group(text: str) -> typer.Typer:
 def command(app: typer.Typer) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator: a command of `app` that writes over nothing that it reads.
 
-    Its parameters in `WRITTEN` are outputs; what else names a file or folder that is there is an input. A training
-    (it has `work`) also writes its history and its checkpoints.
+    Its parameters in `WRITTEN` are outputs; other paths are inputs, and so are models. A training (it has `work`) also
+    writes its history and its checkpoints.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        parameters = inspect.signature(function, eval_str=True).parameters
+        paths = {name for name, one in parameters.items() if "Path" in str(one.annotation)}
+
         @wraps(function)
         def checked(**given: Any) -> None:
             outputs = [given[name] for name in WRITTEN if given.get(name) is not None]
             if "work" in given:
                 outputs += [history_file(given["out"]), *([] if given["work"] else [run_folder(given["out"], None)])]
             inputs: list[Any] = []
-            for name, value in given.items():
-                if name not in WRITTEN:
-                    inputs += [one for one in (value if isinstance(value, list) else [value]) if is_path(one)]
-            refuse_overwriting(outputs, inputs)
+            for name in (paths | set(MODELS)) - set(WRITTEN):
+                inputs += value if isinstance(value := given.get(name), list) else [value]
+            refuse_overwriting(outputs, filter(is_path, inputs))
             function(**given)
 
         return app.command()(checked)
