@@ -90,6 +90,7 @@ def test_every_explorer_is_drawn_and_taken_by_keys_alone(kind, request, run_note
     if kind == "lab":  # Tab is the browser's own: once is enough
         every_control_is_reached(page)
     keys_are_heard(page)
+    indexes_are_measured(page)
     assert [error for error in page.errors if "schema" not in error] == []  # a settings error of Notebook 7's own
 
 
@@ -121,3 +122,15 @@ def keys_are_heard(page) -> None:
     page.keyboard.press("Control+Enter")
     page.get_by_text("(edited)").wait_for()  # read again by Python
     assert sum(page.received) - before < 60_000
+
+
+def indexes_are_measured(page) -> None:
+    """A wrong setting is one line, the button measures in the background, and the chart grows."""
+    nprobe, button = page.get_by_label("nprobe"), page.get_by_role("button", name="measure these indexes")
+    for text, line in (("1 many", "nprobe: wanted whole numbers of at least 1"), ("1 16", "searched all together")):
+        nprobe.fill(text)
+        page.keyboard.press("Tab")
+        button.focus()
+        page.keyboard.press("Enter")
+        page.get_by_text(line).wait_for()
+    page.wait_for_function("() => document.querySelectorAll('[data-panel=recall-and-time] .trace').length === 2")

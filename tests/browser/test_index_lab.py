@@ -1,4 +1,4 @@
-"""The index lab: its button in JupyterLab, and its exported page whose plan is Python's."""
+"""The index lab's exported page: its filter, and a plan that is Python's."""
 
 from __future__ import annotations
 
@@ -8,31 +8,6 @@ import pytest
 from kit.bench.index_measures import Measured
 from kit.bench.index_plan import family
 from kit.widgets import IndexLab
-
-CELLS = [
-    "# An index lab",
-    "import numpy as np\nfrom kit.widgets import IndexLab\nrandom = np.random.default_rng(0)\n"
-    "vectors = random.normal(size=(3000, 32)).astype('f4')\n"
-    "questions = vectors[:50] + 0.5 * random.normal(size=(50, 32)).astype('f4')",
-    "IndexLab(vectors, questions, specs=['Flat', 'SQ8', 'IVF32,Flat', 'HNSW16'])",
-]
-
-
-def test_in_lab_indexes_are_measured_in_the_background(lab, run_notebook, pictures):
-    page = run_notebook(lab, CELLS, dark=True)
-    page.get_by_label("nprobe").fill("1 many")
-    page.keyboard.press("Tab")
-    button = page.get_by_role("button", name="measure these indexes")
-    button.focus()
-    page.keyboard.press("Enter")
-    page.get_by_text("nprobe: wanted whole numbers of at least 1").wait_for()
-    page.get_by_label("nprobe").fill("1 16")
-    page.keyboard.press("Tab")
-    button.focus()
-    page.keyboard.press("Enter")
-    page.wait_for_function("() => document.querySelectorAll('.kit-chart .scatterlayer .trace').length === 4")
-    page.get_by_text("searched all together").wait_for()
-    pictures(page, "index-lab-dark")
 
 
 @pytest.fixture
