@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from loss_comparison import CONDITIONS, RATE, RATES, Sizes, compare, noisy_reader
-
-from kit.course import load_course
-from kit.data import Corpus
+from tiny_course import tiny_course
 
 SIZES = Sizes(questions=6, listed=4, drawn=2, steps=2, batch=3, passages=4, test=5)
 
 
 @pytest.fixture(scope="module")
 def small():
-    whole = load_course("toy")
-    asked = [*whole.train[:6], *whole.dev[:5], *whole.test[:5]]
-    names = {name for question in asked for name in whole.gold[question.id]} | set(list(whole.corpus)[:100])
-    return replace(whole, corpus=Corpus([whole.corpus[name] for name in sorted(names)]))
+    return tiny_course()
 
 
 def test_rows_of_every_rate_and_of_the_better_one_for_later_seeds(small, tmp_path):

@@ -6,15 +6,14 @@ import json
 
 import pytest
 from passages_read import RESULTS, Sizes, compare
-
-from kit.course import load_course
+from tiny_course import tiny_course
 
 SIZES = Sizes(train_n=(1, 2), test_n=(1, 2), steps=1, passages=4, questions=4, taught=6)
 
 
 @pytest.fixture(scope="module")
 def small():
-    return load_course(generated=0)
+    return tiny_course()
 
 
 def test_a_row_a_reader_and_what_is_there_is_not_made_again(small, tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from recipes_table import TableSizes, toy_markdown, toy_table
 from tables import write_between
+from tiny_course import tiny_course
 
 from kit.train import Optimisation, ReaderTraining
 from kit.types import KitError
@@ -15,11 +18,12 @@ TINY = TableSizes(
 )  # fmt: skip
 
 
-def test_a_table_is_made_and_goes_on(small_encoder, small_reader, world, tmp_path):
+def test_a_table_is_measured_and_goes_on(small_encoder, small_reader, tmp_path):
     small_encoder.save_pretrained(tmp_path / "bert")
     small_reader.save_pretrained(tmp_path / "t5")
     lines: list[str] = []
-    options = {"sizes": TINY, "world": world, "bert": tmp_path / "bert", "t5": tmp_path / "t5", "say": lines.append}
+    toy = replace(tiny_course(), encoder_source=tmp_path / "bert", reader_source=tmp_path / "t5")
+    options = {"sizes": TINY, "toy": toy, "log": lines.append}
     names = ("dpr", "rdr", "tas-b", "atlas-pdist")
     rows = toy_table(tmp_path / "run", names=names[:2], **options)
     assert [row["recipe"] for row in rows] == ["BM25", "start", "dpr", "rdr"]

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from tables import Seeds, Threads, measured_rows
+from tables import Seeds, Threads, measured_rows, recall_figures
 
 from kit.course import Course, load_course
 from kit.encoder import DualEncoder
@@ -159,15 +159,13 @@ def _measured(toy: Course, retriever: BM25 | DenseRetriever, sizes: Sizes) -> di
     figures: dict[str, Any] = {}
     for name, questions in (("dev", toy.dev[: sizes.test]), ("recall", toy.test[: sizes.test])):
         table = retriever.retrieve(questions, KS[-1])
-        figures[name] = {str(k): value for k, value in answer_recall(table, questions, toy.corpus, KS).items()}
+        figures[name] = recall_figures(table, questions, toy.corpus, KS)
         figures["spread"] = float(np.nanmean(np.nanstd(table.values, axis=1)))
     return figures
 
 
 def main(
-    folder: Annotated[Path, typer.Option(help="where rows and scores are kept; a stopped run goes on")] = Path(
-        "runs/losses"
-    ),
+    folder: Annotated[Path, typer.Option(help="keeps rows and scores; a stopped run goes on")] = Path("runs/losses"),
     out: Annotated[Path, typer.Option(help="the file that the notebook reads")] = RESULTS,
     seeds: Seeds = 3,
     threads: Threads = 0,

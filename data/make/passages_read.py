@@ -64,12 +64,9 @@ def _row(toy: Course, n: int | None, seed: int, sizes: Sizes) -> dict[str, Any]:
 
 def _trained(toy: Course, n: int, seed: int, sizes: Sizes) -> FiDReader:
     questions = random.Random(seed).sample(toy.train, min(sizes.taught, len(toy.train)))
+    warmup = max(1, sizes.steps // 10)
     optimisation = Optimisation(
-        sizes.steps,
-        learning_rate=sizes.rate,
-        embedding_lr_multiplier=4,
-        warmup_steps=max(1, sizes.steps // 10),
-        seed=seed,
+        sizes.steps, learning_rate=sizes.rate, embedding_lr_multiplier=4, warmup_steps=warmup, seed=seed
     )
     config = ReaderTraining(optimisation, questions=max(1, sizes.passages // n), n_context=n)
     reader = toy.new_reader()

@@ -11,28 +11,28 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from tables import Threads, markdown_table, measured_rows, write_between
+from tables import Threads, markdown_table, measured_rows, recall_figures, write_between
 
-from kit.data import Corpus
+from kit.course import Course, load_course
 from kit.encoder import DualEncoder
 from kit.files import write_json
 from kit.metrics import answer_recall
-from kit.reader import FiDReader
 from kit.recipes import NO_TEACHER, RECIPES, Recipe, student_of, train_recipe
 from kit.retrieve import BM25, DenseRetriever, add_random_passages
 from kit.shipped import DATA
 from kit.teachers import READER_TEACHERS, Teacher, load_teacher
-from kit.toy.world import ToyWorld, build_world
 from kit.train import READER_TRAINING, ReaderTraining, train_reader
 from kit.types import Question, ScoreTable
 
 SHIPPED_TEACHERS = {"cross_encoder": "toy-bert-cat", "extractive_reader": "toy-dpr-reader"}
 RECIPES_MARK, TOY_MARK = "recipes", "toy table"
+WORK, PAGE, RESULTS = Path("runs/recipes"), Path("docs/recipes.md"), DATA / "results" / "recipes.json"
 
 
 @dataclass(frozen=True)
@@ -53,124 +53,102 @@ class SharedData:
     """What all recipes share: where they start, what they learn from, and what they are measured on."""
 
     folder: Path
-    bert: Path
-    t5: Path
-    pair_teachers: Mapping[str, str | Path]
-    corpus: Corpus
+    toy: Course
+    sizes: TableSizes
     train: Sequence[Question]
+    test: Sequence[Question]
     retrieved: ScoreTable  # BM25's passages of the training questions
     cells: ScoreTable  # the same with passages drawn from the corpus: what the teachers score
-    test: Sequence[Question]
-    sizes: TableSizes
+    progress: bool
 
 
 def toy_table(
-    folder: str | Path = "runs/recipes",
+    folder: str | Path = WORK,
     *,
     names: Sequence[str] = tuple(RECIPES),
     seeds: Sequence[int] = (0,),
     sizes: TableSizes = TableSizes(),
-    world: ToyWorld | None = None,
-    bert: str | Path = DATA / "bert",
-    t5: str | Path = DATA / "t5",
-    pair_teachers: Mapping[str, str | Path] = SHIPPED_TEACHERS,
-    say: Callable[[str], None] = print,
+    toy: Course | None = None,
+    log: Callable[[str], None] = print,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """A row for BM25, the start, and each recipe and seed: recall at each k on test questions, and CPU seconds.
 
     `teacher`: the share of training questions whose best passage, by the teacher's scores, holds the answer. The reader
-    is trained once, with seed 0; `pair_teachers` are checkpoints by teacher. Rows, reader and scores are kept
-    in `folder`; a stopped table goes on there.
+    is trained once, with seed 0. Rows, reader and scores are kept in `folder`; a stopped table goes on there.
     """
-    shared = prepare(Path(folder), sizes, world or build_world(), Path(bert), Path(t5), pair_teachers)
-    tasks: dict[str, Callable[[], dict[str, Any]]] = {"BM25": lambda: _baselines(shared)[0]}
-    tasks["start"] = lambda: _baselines(shared)[1]
-    for seed in seeds:
-        for name in names:
-            tasks[f"{name}, seed {seed}"] = lambda name=name, seed=seed: measure(shared, RECIPES[name], seed, progress)
-    return measured_rows(shared.folder / "rows.json", tasks, _recalls, say)
+    shared = prepare(Path(folder), sizes, toy or load_course("toy"), progress)
+    tasks: dict[str, Callable[[], dict[str, Any]]] = {
+        "BM25": lambda: _row(shared, "BM25", shared.toy.bm25, shared.retrieved),
+        "start": lambda: _row(shared, "start", shared.toy.encoder),
+    }
+    tasks |= {f"{name}, seed {seed}": partial(measure, shared, RECIPES[name], seed) for seed in seeds for name in names}
+    return measured_rows(shared.folder / "rows.json", tasks, _recalls, log)
 
 
 def _recalls(row: Mapping[str, Any]) -> str:
     return "  ".join(f"R@{k} {value:.3f}" for k, value in row["recall"].items())
 
 
-def prepare(
-    folder: Path, sizes: TableSizes, world: ToyWorld, bert: Path, t5: Path, pair_teachers: Mapping[str, str | Path]
-) -> SharedData:
+def prepare(folder: Path, sizes: TableSizes, toy: Course, progress: bool) -> SharedData:
     """The questions, and BM25's passages for them."""
-    corpus = Corpus(world.passages.values())
     rng = random.Random(0)
-    train = rng.sample(world.questions["train"], min(sizes.questions, len(world.questions["train"])))
-    test = list(world.questions["test"])
-    test = test if sizes.test is None else rng.sample(test, min(sizes.test, len(test)))
-    retrieved = BM25(corpus).retrieve(train, sizes.listed)
-    cells = add_random_passages(retrieved, corpus, sizes.drawn, 0)
-    return SharedData(folder, bert, t5, pair_teachers, corpus, train, retrieved, cells, test, sizes)
+    train = rng.sample(toy.train, min(sizes.questions, len(toy.train)))
+    test = toy.test if sizes.test is None else rng.sample(toy.test, min(sizes.test, len(toy.test)))
+    retrieved = toy.bm25.retrieve(train, sizes.listed)
+    cells = add_random_passages(retrieved, toy.corpus, sizes.drawn, 0)
+    return SharedData(folder, toy, sizes, train, test, retrieved, cells, progress)
 
 
-def measure(shared: SharedData, recipe: Recipe, seed: int, progress: bool) -> dict[str, Any]:
+def measure(shared: SharedData, recipe: Recipe, seed: int) -> dict[str, Any]:
     """A recipe's student, trained and measured; its seconds are the processor's, of training and a live teacher."""
-    student = student_of(recipe, _start(shared))
+    student = student_of(recipe, shared.toy.new_encoder())
     labels = recipe.teacher == NO_TEACHER
-    table = shared.retrieved if labels else _scores(shared, recipe.teacher, progress)
-    second = _teacher(shared, recipe.teacher, progress) if recipe.batches == "topic-balanced" else None
+    table = shared.retrieved if labels else _scores(shared, recipe.teacher)
+    second = _teacher(shared, recipe.teacher) if recipe.batches == "topic-balanced" else None
     begin = time.process_time()
     train_recipe(
-        recipe, student, shared.train, shared.corpus, table,
-        second=second, steps=shared.sizes.steps, seed=seed, progress=progress,
+        recipe, student, shared.train, shared.toy.corpus, table,
+        second=second, steps=shared.sizes.steps, seed=seed, progress=shared.progress,
     )  # fmt: skip
     seconds = time.process_time() - begin
-    teacher = None if labels else answer_recall(table, shared.train, shared.corpus, (1,))[1]
-    row = {"recipe": recipe.name, "seed": seed, "seconds": seconds, "teacher": teacher}
-    return {**row, "recall": _recall(shared, student, recipe.name)}
+    return _row(shared, recipe.name, student, None if labels else table, seed, seconds)
 
 
-def _start(shared: SharedData) -> DualEncoder:
-    return DualEncoder.from_pretrained(shared.bert, device="cpu")
+def _row(
+    shared: SharedData,
+    name: str,
+    ranker: BM25 | DualEncoder,
+    scores: ScoreTable | None = None,
+    seed: int = 0,
+    seconds: float = 0.0,
+) -> dict[str, Any]:
+    corpus, ks = shared.toy.corpus, shared.sizes.ks
+    retriever = ranker if isinstance(ranker, BM25) else DenseRetriever.over(ranker, corpus, batch_size=256)
+    recall = recall_figures(retriever.retrieve(shared.test, max(ks)), shared.test, corpus, ks)
+    first = None if scores is None else answer_recall(scores, shared.train, corpus, (1,))[1]
+    return {"recipe": name, "seed": seed, "seconds": seconds, "teacher": first, "recall": recall}
 
 
-def _recall(shared: SharedData, encoder: DualEncoder, name: str) -> dict[str, float]:
-    retriever = DenseRetriever.over(encoder, shared.corpus, name=name, batch_size=256)
-    table = retriever.retrieve(shared.test, max(shared.sizes.ks))
-    return _keys(answer_recall(table, shared.test, shared.corpus, shared.sizes.ks))
-
-
-def _baselines(shared: SharedData) -> list[dict[str, Any]]:
-    bm25 = BM25(shared.corpus).retrieve(shared.test, max(shared.sizes.ks))
-    first = answer_recall(shared.retrieved, shared.train, shared.corpus, (1,))[1]
-    row = {"seed": 0, "seconds": 0.0}
-    recall = _keys(answer_recall(bm25, shared.test, shared.corpus, shared.sizes.ks))
-    return [
-        {"recipe": "BM25", **row, "teacher": first, "recall": recall},
-        {"recipe": "start", **row, "teacher": None, "recall": _recall(shared, _start(shared), "start")},
-    ]
-
-
-def _scores(shared: SharedData, name: str, progress: bool) -> ScoreTable:
+def _scores(shared: SharedData, name: str) -> ScoreTable:
     """The teacher's scores for the training questions, from the folder if they are there."""
     path = shared.folder / "scores" / f"{name}.parquet"
     if not path.exists():
-        teacher = _teacher(shared, name, progress)
-        teacher.score(shared.train, shared.corpus, shared.cells, progress=progress).save(path)
+        teacher = _teacher(shared, name)
+        teacher.score(shared.train, shared.toy.corpus, shared.cells, progress=shared.progress).save(path)
     return ScoreTable.load(path)
 
 
-def _teacher(shared: SharedData, name: str, progress: bool) -> Teacher:
+def _teacher(shared: SharedData, name: str) -> Teacher:
     """The teacher; the reader is trained where the folder does not hold it."""
     if name not in READER_TEACHERS:
-        return load_teacher(name, shared.pair_teachers[name], device="cpu")
-    place = shared.folder / "reader"
+        return load_teacher(name, SHIPPED_TEACHERS[name], device="cpu")
+    place, toy = shared.folder / "reader", shared.toy
     if not (place / "config.json").exists():
-        reader = FiDReader.from_pretrained(shared.t5, device="cpu")
-        train_reader(reader, shared.train, shared.corpus, shared.retrieved, shared.sizes.reader, progress=progress)
+        reader = toy.new_reader()
+        train_reader(reader, shared.train, toy.corpus, shared.retrieved, shared.sizes.reader, progress=shared.progress)
         reader.save_pretrained(place)
     return load_teacher(name, place, device="cpu")
-
-
-def _keys(recall: Mapping[int, float]) -> dict[str, float]:
-    return {str(k): value for k, value in recall.items()}
 
 
 def recipes_markdown() -> str:
@@ -202,13 +180,9 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def main(
-    folder: Annotated[
-        Path, typer.Option(help="where the reader, scores and rows are kept; a stopped run goes on")
-    ] = Path("runs/recipes"),
-    page: Annotated[Path, typer.Option(help="the page whose tables are written")] = Path("docs/recipes.md"),
-    results: Annotated[Path, typer.Option(help="the file of rows that notebook 10 shows")] = DATA
-    / "results"
-    / "recipes.json",
+    folder: Annotated[Path, typer.Option(help="keeps reader, scores, rows; a stopped run goes on")] = WORK,
+    page: Annotated[Path, typer.Option(help="the page whose tables are written")] = PAGE,
+    results: Annotated[Path, typer.Option(help="the file of rows that notebook 10 shows")] = RESULTS,
     only: Annotated[list[str] | None, typer.Option(help="recipes to train [default: all]")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="of the students; several give mean and range")] = None,
     threads: Threads = 0,

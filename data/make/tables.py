@@ -10,8 +10,9 @@ import torch
 import typer
 
 from kit.files import read_json, write_json, written_aside
+from kit.metrics import answer_recall
 from kit.train import TrainingHistory
-from kit.types import KitError
+from kit.types import KitError, Passage, Question, ScoreTable
 
 
 def _set_threads(count: int) -> int:
@@ -45,6 +46,13 @@ def measured_rows(
             write_json(path, rows, indent=1)
             log(f"{key}: {summary(rows[key])}")
     return [rows[key] for key in tasks]
+
+
+def recall_figures(
+    table: ScoreTable, questions: Sequence[Question], corpus: Mapping[str, Passage], ks: Sequence[int]
+) -> dict[str, float]:
+    """Answer recall at each k, under the names that JSON gives them."""
+    return {str(k): value for k, value in answer_recall(table, questions, corpus, ks).items()}
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
