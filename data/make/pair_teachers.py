@@ -17,12 +17,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Unpack
 
 import numpy as np
 import torch
 import typer
 from safetensors.torch import save_file
+from tables import Threads
 from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
 
@@ -36,7 +37,7 @@ from kit.retrieve import BM25
 from kit.shipped import DATA
 from kit.teachers import CrossEncoder, ExtractiveReader
 from kit.toy.world import build_world
-from kit.train import Optimisation
+from kit.train import Optimisation, RunOptions
 from kit.train.batches import Stream
 from kit.train.contrastive import Labelled, labelled
 from kit.train.fit import fit
@@ -63,12 +64,11 @@ class PairTraining:
             raise KitError("PairTraining, others", f"from 0 to its {self.negatives} negatives", self.others)
 
 
-CROSS_ENCODER = PairTraining(
+PAIR_TRAINING = PairTraining(
     Optimisation(
-        steps=2500, learning_rate=5e-4, embedding_lr_multiplier=8, warmup_steps=100, save_every=250, precision="bf16"
+        2500, learning_rate=5e-4, embedding_lr_multiplier=8, warmup_steps=100, save_every=250, precision="bf16"
     )
 )
-EXTRACTIVE_READER = CROSS_ENCODER
 LAYERS = 3
 PAIR_TEACHERS = {"cross_encoder": DATA / "bert-cat", "extractive_reader": DATA / "dpr-reader"}  # as they ship
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
@@ -115,10 +115,8 @@ def train_cross_encoder(
     questions: Sequence[Question],
     corpus: Mapping[str, Passage],
     table: ScoreTable,
-    config: PairTraining = CROSS_ENCODER,
-    *,
-    folder: str | Path | None = None,
-    progress: bool = True,
+    config: PairTraining = PAIR_TRAINING,
+    **options: Unpack[RunOptions],
 ) -> CrossEncoder:
     """A cross-encoder that ranks a question's passages with the answer above those without (RankNet)."""
     body = copy.deepcopy(start.question_tower)
@@ -143,7 +141,7 @@ def train_cross_encoder(
         labels[:, 0] = 1.0
         return ranknet(scores, labels, real), {"first": _first(scores, real)}
 
-    fit(model, loss_of, config.optimisation, folder=folder, progress=progress, name="cross-encoder")
+    fit(model, loss_of, config.optimisation, name="cross-encoder", **options)
     return teacher
 
 
@@ -152,10 +150,8 @@ def train_extractive_reader(
     questions: Sequence[Question],
     corpus: Mapping[str, Passage],
     table: ScoreTable,
-    config: PairTraining = EXTRACTIVE_READER,
-    *,
-    folder: str | Path | None = None,
-    progress: bool = True,
+    config: PairTraining = PAIR_TRAINING,
+    **options: Unpack[RunOptions],
 ) -> ExtractiveReader:
     """DPR's extractive reader, trained to choose the passage with the answer and to point at the answer in it."""
     model = _reader_from(start, config.optimisation.seed)
@@ -176,7 +172,7 @@ def train_extractive_reader(
         loss = dpr_reader_loss(*grids, relevance, *labels) / len(batch)
         return loss, {"first": _first(relevance, labels[-1])}
 
-    fit(model, loss_of, config.optimisation, folder=folder, progress=progress, name="extractive reader")
+    fit(model, loss_of, config.optimisation, name="extractive reader", **options)
     return teacher
 
 
@@ -267,21 +263,17 @@ def _first(scores: Tensor, real: Tensor) -> float:
 
 
 def main(
-    work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = Path(
-        "runs/pair-teachers"
-    ),
+    work: Annotated[Path, typer.Option(help="checkpoints; a stopped run goes on")] = Path("runs/pair-teachers"),
     only: Annotated[list[str] | None, typer.Option(help="cross_encoder or extractive_reader [default: both]")] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice")] = 0,
+    threads: Threads = 0,
 ) -> None:
     """Train both on imagined questions and write data/toy. Example: python data/make/pair_teachers.py --threads 2"""
-    if threads:
-        torch.set_num_threads(threads)
     start = stacked(DualEncoder.from_pretrained(DATA / "bert", device="cpu"))
-    taught = imagined_questions()
+    examples = imagined_questions()
     learn = {"cross_encoder": train_cross_encoder, "extractive_reader": train_extractive_reader}
     save = {"cross_encoder": save_cross_encoder, "extractive_reader": save_extractive_reader}
     for name in only or list(PAIR_TEACHERS):
-        save[name](learn[name](start, *taught, folder=work / name), PAIR_TEACHERS[name], dtype=torch.float16)
+        save[name](learn[name](start, *examples, folder=work / name), PAIR_TEACHERS[name], dtype=torch.float16)
         typer.echo(f"wrote {PAIR_TEACHERS[name]}")
 
 
