@@ -23,19 +23,19 @@ FEWEST_WORDS = 64  # an embedding of fewer rows is one of positions or types, no
 class Optimisation:
     """Steps of AdamW, with a warm-up and a schedule of the learning rate."""
 
-    steps: int  # of the optimiser; the warm-up is scaled along
-    learning_rate: float = 1e-4  # of AdamW, at its highest
+    steps: int  # steps of the optimiser; the warm-up scales with them
+    learning_rate: float = 1e-4  # AdamW's learning rate at its highest
     embedding_lr_multiplier: float = 1.0  # the word embeddings' learning rate, as a multiple of the learning rate
     warmup_steps: int = 0  # steps in which the learning rate rises from 0
     schedule: str = "linear"  # constant; linear, to the final share; stable_decay: constant, then linear
     decay_share: float = 0.3  # share of the steps in which stable_decay decays
     final_lr_share: float = 0.0  # the learning rate at the end, as a share of the highest one
-    weight_decay: float = 0.01  # of all but embeddings, biases and norms
-    betas: tuple[float, float] = (0.9, 0.98)  # of AdamW
+    weight_decay: float = 0.01  # AdamW's weight decay, for all but embeddings, biases and norms
+    betas: tuple[float, float] = (0.9, 0.98)  # AdamW's betas
     max_grad_norm: float = 1.0  # gradients are clipped to this norm
-    accumulate: int = 1  # batches of a step; their gradients are averaged
+    accumulate: int = 1  # batches per step; their gradients are averaged
     precision: str = "no"  # no, or bf16: mixed precision (accelerate)
-    seed: int = 0  # of the random numbers
+    seed: int = 0  # seed of the random numbers
     save_every: int = 0  # steps between checkpoints; 0: only at the end
     evaluate_every: int = 0  # steps between evaluations; 0: only at the end
 

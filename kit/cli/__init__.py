@@ -18,7 +18,7 @@ from kit.cli.running import run
 
 app = typer.Typer(
     name="kit",
-    help="Read, see what the reader looks at, and teach a retriever from it.",
+    help="Train a reader, see what it attends to, and teach a retriever from that.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -10,7 +10,7 @@ import typer
 from kit.cli.options import Regex, Seed, as_options, command, group, say, show_table
 from kit.types import KitError
 
-app = group("Toy data, downloads, your own texts, and checks of files.")
+app = group("Write toy data, download, prepare your own texts, and check files.")
 
 
 @command(app)
@@ -21,8 +21,8 @@ def toy(
 ) -> None:
     """Write the toy encyclopaedia.
 
-    Its files: passages.tsv, and questions train.jsonl, dev.jsonl and test.jsonl. Files of these names that are not as
-    the kit wrote them are never replaced.
+    Writes passages.tsv and the questions train.jsonl, dev.jsonl and test.jsonl. Files of these names are never replaced
+    unless they are just as the kit wrote them.
 
     \b
     Example:
@@ -39,17 +39,17 @@ def toy(
 
 @command(app)
 def download(
-    name: Annotated[str | None, typer.Argument(help="a name of --list, or of a model on the Hugging Face hub")] = None,
+    name: Annotated[str | None, typer.Argument(help="a name from --list, or a model on the Hugging Face hub")] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="folder to put it in [default: data/NAME; a checkpoint: the cache, where commands find it]"),
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="show the data sets and the released checkpoints")] = False,
 ) -> None:
-    """Fetch a data set or a released checkpoint.
+    """Download a data set or a released checkpoint.
 
-    Questions become .jsonl, as the other commands read them. What it takes on the disk is said first; a stopped
-    download goes on.
+    Questions become .jsonl, as the other commands read them. The space needed on disk is printed first; a stopped
+    download resumes.
 
     \b
     Example:
@@ -84,11 +84,11 @@ def prepare(
             help="questions to convert: .csv, .tsv (question, answers, id?), .json, .jsonl; beside OUT as .jsonl"
         ),
     ] = None,
-    words: Annotated[int, typer.Option(min=1, help="words of a passage")] = 100,
+    words: Annotated[int, typer.Option(min=1, help="words per passage")] = 100,
 ) -> None:
     """Cut your own texts into passages.
 
-    And bring your questions into the kit's format.
+    Also converts your questions to the kit's format.
 
     \b
     Example:
@@ -110,7 +110,7 @@ def validate(
 ) -> None:
     """Look for errors in files.
 
-    Reports counts, errors with their lines, what looks odd, and how many questions can be answered.
+    Reports counts, errors and oddities with their lines, and how many questions can be answered.
 
     \b
     Example:

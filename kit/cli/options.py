@@ -20,23 +20,21 @@ import typer
 from kit.files import refuse_overwriting
 from kit.types import KitError
 
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:<n>; auto: the GPU where there is one")]
-Dtype = Annotated[
-    str, typer.Option("--dtype", help="auto, float32 or bfloat16; auto: what the model is best computed in")
-]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:<n>; auto: the GPU if there is one")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32 or bfloat16; auto: the best for model and device")]
 Tokenizer = Annotated[str | None, typer.Option("--tokenizer", help="folder or name, for checkpoints without one")]
-Seed = Annotated[int, typer.Option("--seed", help="of the random numbers")]
-Batch = Annotated[int, typer.Option("--batch", min=1, help="how many go through the model together")]
-Questions = Annotated[int | None, typer.Option("--batch", min=1, help="questions of a batch")]
+Seed = Annotated[int, typer.Option("--seed", help="seed of the random numbers")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="how many go through the model at once")]
+Questions = Annotated[int | None, typer.Option("--batch", min=1, help="questions per batch")]
 Work = Annotated[
     Path | None,
-    typer.Option("--work", help="folder for checkpoints of the run, to go on after a stop [default: OUT.training]"),
+    typer.Option("--work", help="folder for the run's checkpoints, to resume after a stop [default: OUT.training]"),
 ]
 Aggregation = Annotated[
     str, typer.Option("--aggregation", help="how attention becomes a score: fid_kd, max_tokens, adist, ...")
 ]
 Regex = Annotated[bool, typer.Option("--regex", help="answers are regular expressions (CuratedTREC)")]
-JsonOut = Annotated[bool, typer.Option("--json", help="one JSON object alone on stdout, all else on stderr")]
+JsonOut = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout, all else on stderr")]
 WRITTEN = ("out", "run", "predictions", "scores", "work", "folder")  # the parameters that name what is written
 MODELS = ("model", "passage_model", "tokenizer", "reader", "retriever")  # those that name a model, or its folder
 

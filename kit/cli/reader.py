@@ -43,9 +43,9 @@ app = group("Train a reader, measure it, and let it score passages.")
 
 Examples = Annotated[Path, typer.Argument(help="questions with passages, .json or .jsonl as FiD's (.gz too)")]
 Model = Annotated[
-    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-t5 to begin from")
+    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-t5 to start from")
 ]
-ClosedBook = Annotated[bool, typer.Option("--closed-book", help="take questions without any passages")]
+ClosedBook = Annotated[bool, typer.Option("--closed-book", help="allow questions without passages")]
 
 
 @command(app)
@@ -55,12 +55,14 @@ def train(
     model: Model,
     out: Annotated[Path, typer.Option(help="folder for the trained reader")],
     *,
-    scale: Annotated[str, typer.Option(help="toy, full (FiD's base) or full-large: all that no option sets")] = "toy",
+    scale: Annotated[
+        str, typer.Option(help="preset: toy, full (FiD's base) or full-large; options override it")
+    ] = "toy",
     dev: Annotated[Path | None, typer.Option(help="examples to measure on; the best state is kept")] = None,
     batch: Questions = None,
-    n_context: Annotated[int | None, typer.Option(min=1, help="best passages of a question")] = None,
+    n_context: Annotated[int | None, typer.Option(min=1, help="best passages per question")] = None,
     tokenizer: Tokenizer = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="of question and passage together")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="tokens of question and passage together")] = None,
     closed_book: ClosedBook = False,
     work: Work = None,
     device: Device = "auto",
@@ -68,9 +70,9 @@ def train(
 ) -> None:
     """Train a reader on answers.
 
-    It learns to say each question's answer from its best passages.
+    The reader learns to answer each question from its best passages.
 
-    A stopped run goes on with the same command. Several GPUs: `accelerate launch -m kit.cli reader train ...`; two
+    The same command resumes a stopped run. Several GPUs: `accelerate launch -m kit.cli reader train ...`; two
     processes on a CPU: `torchrun --nproc-per-node 2 -m kit.cli reader train ...`.
 
     \b
@@ -104,7 +106,7 @@ def evaluate(
     model: Model,
     n_context: Annotated[
         list[int] | None,
-        typer.Option(min=1, help="best passages read; give it several times to compare [default: all]"),
+        typer.Option(min=1, help="best passages read; repeat it to compare several numbers [default: all]"),
     ] = None,
     predictions: Annotated[Path | None, typer.Option(help="answers to write, .jsonl")] = None,
     scores: Annotated[
@@ -112,7 +114,7 @@ def evaluate(
     ] = None,
     regex: Regex = False,
     closed_book: ClosedBook = False,
-    max_answer: Annotated[int, typer.Option(min=1, help="tokens of an answer")] = 50,
+    max_answer: Annotated[int, typer.Option(min=1, help="most tokens of an answer")] = 50,
     aggregation: Aggregation = "fid_kd",
     batch: Batch = 8,
     tokenizer: Tokenizer = None,
@@ -120,7 +122,7 @@ def evaluate(
     dtype: Dtype = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Let a reader answer, and measure.
+    """Let a reader answer questions, and measure.
 
     Exact match, F1, and the share of questions whose passages hold an answer, with 95% bootstrap intervals over
     questions.
@@ -179,9 +181,9 @@ def score(
     aggregation: Annotated[
         str | None, typer.Option(help="how the attention of fid_kd becomes a score: fid_kd, max_tokens, ...")
     ] = None,
-    n_context: Annotated[int | None, typer.Option(min=1, help="best passages of a question [default: all]")] = None,
+    n_context: Annotated[int | None, typer.Option(min=1, help="best passages per question [default: all]")] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="questions (cross_encoder, extractive_reader: pairs) together")
+        int | None, typer.Option(min=1, help="questions (cross_encoder, extractive_reader: pairs) per batch")
     ] = None,
     tokenizer: Tokenizer = None,
     device: Device = "auto",
@@ -189,11 +191,11 @@ def score(
 ) -> None:
     """Score passages with a teacher.
 
-    For `kit retriever train`. The files are streamed.
+    Writes scores for `kit retriever train`. The files are streamed.
 
-    Teachers: a reader's attention (fid_kd, adist), its likelihood of the answer given one passage (pdist,
-    answer_likelihood) or all but one (loop), DPR's extractive_reader (RDR), a cross_encoder or several (Margin-MSE),
-    a retriever itself (dual_encoder).
+    Teachers: a reader's attention (fid_kd, adist); its likelihood of the answer given one passage (pdist,
+    answer_likelihood) or all but one (loop); DPR's extractive_reader (RDR); one cross_encoder or several (Margin-MSE);
+    a retriever (dual_encoder).
 
     \b
     Example:

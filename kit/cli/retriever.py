@@ -40,11 +40,11 @@ from kit.types import KitError
 app = group("Teach a retriever, embed, index and search.")
 
 Model = Annotated[
-    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-bert to begin from")
+    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-bert to start from")
 ]
 Family = Annotated[
     str | None,
-    typer.Option("--family", help="fid-kd, dpr, bert-dot, ... for a plain BERT [default: what its files tell]"),
+    typer.Option("--family", help="fid-kd, dpr, bert-dot, ... for a plain BERT [default: read from its files]"),
 ]
 PassageModel = Annotated[
     str | None, typer.Option("--passage-model", help="passage encoder of a DPR pair in two folders")
@@ -64,7 +64,7 @@ def train(
         str, typer.Option(help="fid-kd, rdr, margin-mse, dpr, tas-b, atlas-pdist, ...; see docs/recipes.md")
     ] = "fid-kd",
     scale: Annotated[
-        str, typer.Option(help="toy, or full as published: the recipe's student, and all that no option sets")
+        str, typer.Option(help="preset: toy, or full as published (student and settings); options override it")
     ] = "toy",
     teacher: Annotated[
         str | None,
@@ -74,16 +74,16 @@ def train(
         str | None, typer.Option(help="kl, mse, margin_mse, max_margin, ranknet, listnet, ... [default: the recipe's]")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="of the student's scores (and the teacher's), for kl and kin")
+        float | None, typer.Option(help="of the student's scores (and the teacher's), for kl and similar losses")
     ] = None,
-    teacher_temperature: Annotated[float | None, typer.Option(help="of the teacher's scores, if another")] = None,
-    questions: Annotated[Path | None, typer.Option(help="the questions of triples, whose lines have ids alone")] = None,
+    teacher_temperature: Annotated[float | None, typer.Option(help="of the teacher's scores, if different")] = None,
+    questions: Annotated[Path | None, typer.Option(help="the questions of triples, whose lines have only ids")] = None,
     passages: Annotated[Path | None, typer.Option(help="the passages of triples")] = None,
     dev: Annotated[
         Path | None, typer.Option(help="scored examples to measure agreement on; the best state is kept")
     ] = None,
     batch: Questions = None,
-    n_context: Annotated[int | None, typer.Option(min=2, help="passages of a question in a batch")] = None,
+    n_context: Annotated[int | None, typer.Option(min=2, help="passages per question in a batch")] = None,
     family: Family = None,
     passage_model: PassageModel = None,
     tokenizer: Tokenizer = None,
@@ -93,10 +93,10 @@ def train(
 ) -> None:
     """Teach a bi-encoder by a recipe.
 
-    A recipe is a teacher, a loss, a student and what a batch is made of. The teacher's scores are those of the file
-    (`kit reader score` writes them), or of --teacher. `dpr` learns from answers and needs no teacher. The student is
-    the recipe's, made from --model; with --family, or from a pair of encoders, the model as it is. A stopped run goes
-    on with the same command. Several GPUs: `accelerate launch -m kit.cli retriever train ...`; two
+    A recipe is a teacher, a loss, a student and what a batch is made of. The teacher's scores are read from the file
+    (`kit reader score` writes them), or computed with --teacher. `dpr` learns from answers and needs no teacher. The
+    student is the recipe's, made from --model; with --family, or for a pair of encoders, it is the model itself. The
+    same command resumes a stopped run. Several GPUs: `accelerate launch -m kit.cli retriever train ...`; two
     processes on a CPU: `torchrun --nproc-per-node 2 -m kit.cli retriever train ...`.
 
     \b
@@ -153,12 +153,12 @@ def train(
 def embed(
     passages: Annotated[Path, typer.Argument(help="passages, .tsv or .jsonl (.gz too)")],
     model: Model,
-    out: Annotated[Path, typer.Option(help="folder for the vectors; a stopped run goes on")],
+    out: Annotated[Path, typer.Option(help="folder for the vectors; a stopped run resumes")],
     vectors: Annotated[str, typer.Option(help="float16 or float32, on disk")] = "float16",
-    shard: Annotated[int, typer.Option(min=1, help="passages of a file")] = 100_000,
+    shard: Annotated[int, typer.Option(min=1, help="passages per file")] = 100_000,
     part: Annotated[
         str | None,
-        typer.Option(help="i/n: every n-th file alone, from the i-th (0/n ... n-1/n) [default: torchrun's processes]"),
+        typer.Option(help="i/n: only every n-th file, from the i-th (0/n ... n-1/n) [default: torchrun's processes]"),
     ] = None,
     batch: Batch = 64,
     family: Family = None,
@@ -167,7 +167,7 @@ def embed(
     device: Device = "auto",
     dtype: Dtype = "auto",
 ) -> None:
-    """Make the vectors of a corpus.
+    """Embed a corpus: a vector for each passage.
 
     \b
     Example:
@@ -193,12 +193,12 @@ def embed(
 
 @command(app)
 def index(
-    vectors: Annotated[Path, typer.Argument(help="folder that `kit retriever embed` made")],
+    vectors: Annotated[Path, typer.Argument(help="folder that `kit retriever embed` wrote")],
     out: Annotated[Path, typer.Option(help="folder for the index")],
     spec: Annotated[
         str, typer.Option(help="FAISS's factory string: Flat, SQfp16, IVF4096,Flat, IVF65536,PQ96, HNSW32")
     ] = "Flat",
-    train_rows: Annotated[int | None, typer.Option(min=1, help="vectors that a spec is trained on")] = None,
+    train_rows: Annotated[int | None, typer.Option(min=1, help="vectors that the index is trained on")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:<n> (faiss-gpu)")] = "cpu",
     seed: Seed = 0,
 ) -> None:
@@ -227,16 +227,16 @@ def index(
 def search(
     questions: Annotated[Path, typer.Argument(help="questions: .json, .jsonl, or a table .tsv, .csv, .txt (.gz too)")],
     index: Annotated[
-        Path | None, typer.Option(help="folder of an index, or of vectors (exact, shard by shard); needs --model")
+        Path | None, typer.Option(help="folder of an index, or of vectors (searched exactly, by shards); needs --model")
     ] = None,
     model: Annotated[str | None, typer.Option(help="the encoder whose vectors the index holds")] = None,
     passages: Annotated[Path | None, typer.Option(help="the passages of the index, .tsv or .jsonl")] = None,
-    bm25: Annotated[Path | None, typer.Option(help="passages, .tsv or .jsonl, to search by words instead")] = None,
+    bm25: Annotated[Path | None, typer.Option(help="passages, .tsv or .jsonl, to search with BM25 instead")] = None,
     out: Annotated[Path | None, typer.Option(help="questions with passages, FiD's .json or .jsonl (.gz too)")] = None,
     run: Annotated[Path | None, typer.Option(help="TREC run to write")] = None,
     qrels: Annotated[Path | None, typer.Option(help="TREC judgements, for MRR, nDCG, MAP and recall")] = None,
-    k: Annotated[int, typer.Option(min=1, help="passages of a question")] = 100,
-    nprobe: Annotated[int | None, typer.Option(min=1, help="cells of an IVF index to look into")] = None,
+    k: Annotated[int, typer.Option(min=1, help="passages per question")] = 100,
+    nprobe: Annotated[int | None, typer.Option(min=1, help="cells of an IVF index to search")] = None,
     ef_search: Annotated[int | None, typer.Option(min=1, help="breadth of an HNSW search")] = None,
     regex: Regex = False,
     family: Family = None,
@@ -246,9 +246,9 @@ def search(
     dtype: Dtype = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Find passages for questions.
+    """Retrieve passages for questions.
 
-    Prints answer recall where the questions have answers.
+    Prints answer recall if the questions have answers.
 
     \b
     Examples:

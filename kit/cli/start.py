@@ -29,16 +29,16 @@ from kit.types import KitError
 
 
 def quickstart(
-    folder: Annotated[Path, typer.Option(help="for the run's files: new, empty, or of an earlier run")] = Path(
+    folder: Annotated[Path, typer.Option(help="folder for the run's files: new, empty, or an earlier run's")] = Path(
         "runs/quickstart"
     ),
     seed: Seed = 0,
     as_json: JsonOut = False,
 ) -> None:
-    """The whole loop at toy scale.
+    """Run the whole loop at toy scale.
 
-    Minutes on a CPU, nothing to download; a report to look at is in the folder. A stopped run goes on, a finished one
-    is begun anew; files of another origin are never touched.
+    Takes minutes on a CPU and downloads nothing; writes a report into the folder. A stopped run resumes, a finished
+    one starts again; other files are never touched.
 
     \b
     Example:
@@ -59,16 +59,16 @@ def quickstart(
 
 
 def rounds(
-    folder: Annotated[Path, typer.Argument(help="everything is written here; a stopped loop goes on")],
+    folder: Annotated[Path, typer.Argument(help="everything is written here; a stopped loop resumes")],
     train: Annotated[Path, typer.Option(help="training questions with answers, .json or .jsonl")],
     test: Annotated[Path, typer.Option(help="questions to measure on, .json or .jsonl")],
     passages: Annotated[Path, typer.Option(help="the corpus, .tsv or .jsonl")],
-    reader: Annotated[str, typer.Option(help="T5 that each round's reader begins from")] = "toy-t5",
-    retriever: Annotated[str, typer.Option(help="BERT or retriever that the student begins from")] = "toy-bert",
-    rounds: Annotated[int, typer.Option(min=1, help="how often to go round")] = 2,
-    k: Annotated[int | None, typer.Option(min=2, help="passages retrieved for a question")] = None,
-    n_context: Annotated[int | None, typer.Option(min=1, help="passages read where exact match is measured")] = None,
-    scored: Annotated[int | None, typer.Option(min=2, help="passages scored for a question")] = None,
+    reader: Annotated[str, typer.Option(help="T5 that each round's reader starts from")] = "toy-t5",
+    retriever: Annotated[str, typer.Option(help="BERT or retriever that the student starts from")] = "toy-bert",
+    rounds: Annotated[int, typer.Option(min=1, help="number of rounds")] = 2,
+    k: Annotated[int | None, typer.Option(min=2, help="passages retrieved per question")] = None,
+    n_context: Annotated[int | None, typer.Option(min=1, help="passages read to measure exact match")] = None,
+    scored: Annotated[int | None, typer.Option(min=2, help="passages scored per question")] = None,
     loss: Annotated[str, typer.Option(help="kl, mse, margin_mse, ...")] = "kl",
     aggregation: Aggregation = "fid_kd",
     scale: Annotated[str, typer.Option(help="toy or full: how reader and student are trained")] = "toy",
@@ -77,9 +77,9 @@ def rounds(
     device: Device = "auto",
     seed: Seed = 0,
 ) -> None:
-    """Go round: read, score, distil, search.
+    """Repeat: read, score, distil, search.
 
-    Round 0 is BM25; each round trains a reader anew, and goes on with the student.
+    Round 0 is BM25; each round trains a new reader, and continues with the student.
 
     \b
     Example:
@@ -127,7 +127,7 @@ def rounds(
 def lab(
     browser: Annotated[bool, typer.Option(help="open a browser window")] = True,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="port of the server")] = None,
-    folder: Annotated[Path, typer.Option(help="your copies of the notebooks; what you changed stays")] = Path(
+    folder: Annotated[Path, typer.Option(help="your copies of the notebooks; your changes are kept")] = Path(
         "kit-course"
     ),
     more: Annotated[
@@ -136,7 +136,7 @@ def lab(
 ) -> None:
     """Open the notebooks in JupyterLab, in a folder of your own.
 
-    Copies the notebooks and their checkers there first. A newer kit renews the files that you did not change.
+    Copies the notebooks and their checkers there first. A newer kit updates the files that you did not change.
 
     \b
     Examples:
@@ -152,19 +152,17 @@ def lab(
 
 def course(
     out: Annotated[Path, typer.Option(help="folder for the pages")] = Path("site"),
-    notebooks: Annotated[
-        Path | None, typer.Option("--folder", help="folder of notebooks [default: those of the kit]")
-    ] = None,
+    notebooks: Annotated[Path | None, typer.Option("--folder", help="folder of notebooks [default: the kit's]")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="notebooks whose names begin so (07); several times for several")
+        list[str] | None, typer.Option(help="only notebooks whose names begin like this (07); may be repeated")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="notebooks run at a time; with more than one, one thread each")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="notebooks run at once; with more than one, one thread each")] = 1,
     timeout: Annotated[int, typer.Option(min=1, help="seconds that one cell may take")] = 1200,
 ) -> None:
     """Render the course as HTML pages.
 
-    Runs every notebook and writes a page of each, with figures, exported explorers and an index; they fetch nothing.
-    Takes as long as the notebooks do, about a minute each.
+    Runs every notebook and writes a page of each, with figures, exported explorers and an index; the pages load nothing
+    from the network. Takes as long as the notebooks do, about a minute each.
 
     \b
     Example:
@@ -180,9 +178,9 @@ def course(
 
 
 def doctor(as_json: JsonOut = False) -> None:
-    """Look what stands in the way here.
+    """Check this installation and this machine.
 
-    Python, packages, GPU, memory, threads; exit code 1 where something is wrong.
+    Python, packages, GPU, memory, threads; exit code 1 if something is wrong.
 
     \b
     Example:
@@ -203,18 +201,18 @@ def doctor(as_json: JsonOut = False) -> None:
 
 
 def bench(
-    size: Annotated[str, typer.Option(help="of the models: tiny, small, base or large")] = "small",
-    passages: Annotated[int, typer.Option(min=1, help="passages a question that the reader reads")] = 10,
+    size: Annotated[str, typer.Option(help="size of the models: tiny, small, base or large")] = "small",
+    passages: Annotated[int, typer.Option(min=1, help="passages that the reader reads per question")] = 10,
     corpus: Annotated[int, typer.Option(min=1, help="passages of the corpus to plan for")] = 21_015_324,
     device: Device = "auto",
     seed: Seed = 0,
     as_json: JsonOut = False,
 ) -> None:
-    """Measure this machine, and plan.
+    """Measure this machine, and extrapolate.
 
-    Reader, encoder and search; and what a whole corpus (Wikipedia's 21 million passages) would take, which is an
-    extrapolation. Models have random weights and those sizes (base: T5-base and BERT-base): nothing is downloaded. The
-    default takes under a minute on two CPU cores.
+    Measures reader, encoder and search, and extrapolates to a whole corpus (Wikipedia's 21 million passages). Models
+    have random weights and the given size (base: T5-base and BERT-base): nothing is downloaded. The default takes under
+    a minute on two CPU cores.
 
     \b
     Example:
