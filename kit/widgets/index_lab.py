@@ -14,7 +14,7 @@ from kit.bench.index_measures import Measured, Trial, checked_vectors, measured_
 from kit.bench.index_plan import RULES, Planned, family, planned_indexes
 from kit.types import KitError
 from kit.widgets.base import Explorer
-from kit.widgets.controls import Choice, Number, Text
+from kit.widgets.controls import Choice, Control, Number, Text
 from kit.widgets.packed import packed
 
 MOST = 100  # passages on the slider of k
@@ -60,7 +60,7 @@ class IndexLab(Explorer):
         self._status = f"{count:,} vectors of {dimension}, {len(self._questions)} questions"
         self._of = self._status
         recalls = [("any", 0.0), *((f"at least {share:.0%}", share) for share in RECALLS[1:])]
-        controls = [
+        controls: list[Control] = [
             Text("specs", "indexes", " ".join(trial.specs), _checked_specs, "FAISS factory strings, parted by blanks"),
             Text(
                 "nprobe",
@@ -110,8 +110,8 @@ class IndexLab(Explorer):
     def trial(self) -> Trial:
         """What the state asks for."""
         state = self.state
-        settings = (_numbers(name)(state[key]) for name, key in (("nprobe", "nprobe"), ("efSearch", "ef_search")))
-        return Trial(tuple(state["specs"].split()), state["k"], *settings, state["together"])
+        nprobes, ef_searches = _numbers("nprobe")(state["nprobe"]), _numbers("efSearch")(state["ef_search"])
+        return Trial(tuple(state["specs"].split()), state["k"], nprobes, ef_searches, state["together"])
 
     def plan(self) -> list[Planned]:
         """The plan for the corpus that the state names: sizes computed, times extrapolated."""

@@ -12,7 +12,7 @@ from kit.losses import LOSSES
 from kit.losses.gradients import OPTIMISERS, Descent, checked_loss, descend, gradient
 from kit.types import KitError
 from kit.widgets.base import Explorer
-from kit.widgets.controls import Choice, Free, Number, Several
+from kit.widgets.controls import Choice, Control, Free, Number, Several
 from kit.widgets.loss_presets import PRESETS
 from kit.widgets.loss_state import LossState, loss_states, with_scores
 
@@ -54,7 +54,7 @@ class LossLab(Explorer):
             raise KitError("LossLab: losses", "at least one name of a loss", "none")
         names = list(self._questions)
         views = [("gradients", VIEWS[0]), *((f"{view} after the steps", view) for view in VIEWS[1:])]
-        controls = [
+        controls: list[Control] = [
             Choice("question", "question" if len(names) > 1 else "", names, names[0]),
             Choice("preset", "start from", list(PRESETS), "as given"),
             Choice("loss", "loss", list(LOSSES), "kl"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -92,7 +93,7 @@ def _state(name: str, teacher: np.ndarray, student: np.ndarray, mask: np.ndarray
     return state
 
 
-def _labels(labels: object, table: ScoreTable | None, q: int, k: int) -> list[list[str]]:
+def _labels(labels: Any, table: ScoreTable | None, q: int, k: int) -> list[list[str]]:
     if labels is None:
         ids = table.passage_ids.tolist() if table is not None else [[""] * k] * q
         return [[i or (f"passage {n + 1}" if table is None else "(none)") for n, i in enumerate(row)] for row in ids]

@@ -58,7 +58,7 @@ class ScoreData:
 
     def numbers(
         self, rows: Sequence[int], teacher: str, loss: str, temperature: float, teacher_temperature: float
-    ) -> list[dict[str, float | str]]:
+    ) -> list[dict[str, Any]]:
         """One row a table, means over the questions of these rows (NaN where none has a value).
 
         On the passages that the teacher scores: `scored` is the share of them that the table scores; `entropy` (nats)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kit.losses import LOSSES
 from kit.types import Passage, Question, ScoreTable
 from kit.widgets.base import Explorer
-from kit.widgets.controls import Choice, Number
+from kit.widgets.controls import Choice, Control, Number
 from kit.widgets.packed import packed
 from kit.widgets.score_data import evenly, score_data
 
@@ -50,7 +50,7 @@ class ScoreDistributions(Explorer):
         cells = self.scores.passages.shape[1] * len(names)
         self._rows = evenly(len(self.scores.questions), max(1, CELLS // cells))
         listed = [(f"{one.id}: {_cut(one.text)}", one.id) for one in self.scores.questions]
-        controls = [
+        controls: list[Control] = [
             Choice("question", "question", [("all questions", None), *listed], None),
             Choice("show", "show", ["scores", "shares"], "scores", hint="shares: softmax of scores over temperature"),
             Choice("teacher", "teacher", names, names[0] if teacher is None else teacher),

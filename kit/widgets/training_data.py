@@ -158,7 +158,7 @@ class WatchedScores:
         return {
             "steps": [one["step"] for one in self.moments], "names": self.names, "of": len(self.gold),
             "questions": [name for _, name in self.questions], "labels": self.labels, "gold": self.gold[self.rows],
-            **{key: {name: np.float32(rows) for name, rows in named.items()} for key, named in kept.items()},
+            **{key: {name: np.array(rows, np.float32) for name, rows in named.items()} for key, named in kept.items()},
         }  # fmt: skip
 
     def _labels(self, row: int, corpus: Mapping[str, Passage]) -> list[str]:
