@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -19,7 +20,8 @@ from transformers import (
 )
 
 from kit.attention import cross_attention_scores
-from kit.reader import FiDReader, decoding, encoding
+from kit.reader import FiDReader, ablation_attribution, decoding, encoding
+from kit.reader.answer_likelihood import likelihood_of_subsets
 from kit.reader.position_bias import BIAS_WEIGHT
 from kit.types import KitError, Passage, Question, ScoreTable
 
@@ -491,3 +493,48 @@ def test_reading_mistakes(worded):
         worded.read(QUESTIONS, CORPUS, TABLE, n_context=0)
     with pytest.raises(KitError, match=r"tokenization: wanted a tokenizer \(tokenizer\.json"):
         FiDReader.from_pretrained(ORIGINALS[0], device="cpu", tokenizer=GOLDEN / "tokenization")
+
+
+# Ablation
+
+
+def test_subsets_are_read_as_their_passages_cut_out(worded):
+    passages = [Passage(str(n), f"title {n}", f"the number is {n} and no other") for n in range(3)]
+    ids, mask = worded.tokenize(["which number"], [passages])
+    labels = worded.tokenize_targets(["two"])
+    subsets = torch.tensor([[True, False, True], [False, True, False], [False, False, False]])
+    values = likelihood_of_subsets(worded.t5, worded.encode(ids, mask), labels, subsets).sum(-1)[0]
+    for subset, value in zip(subsets[:2], values, strict=False):
+        logits = worded(ids[:, subset], mask[:, subset], labels).logits.detach().log_softmax(-1)
+        assert value == pytest.approx(float(logits.gather(-1, labels[..., None]).sum()), abs=1e-4)
+    assert torch.isnan(values[2])
+
+
+def test_ablation_gives_two_passages_that_agree_the_credit_that_leave_one_out_misses(worded, monkeypatch):
+    """A reader that needs either of the first two passages: 4 nats are lost without both, none without one."""
+
+    def needs_one_of_two(t5, states, labels, subsets):
+        return torch.where(subsets[:, :2].any(1), -1.0, -5.0)[None, :, None]
+
+    monkeypatch.setattr("kit.reader.ablation.likelihood_of_subsets", needs_one_of_two)
+    passages = [Passage(str(n), "", "text") for n in range(5)]
+    question = Question("q", "who", ("Ann",))
+    weights = ablation_attribution(worded, question, passages, subsets=400)
+    np.testing.assert_allclose(weights[:2], 2.0, atol=0.3)
+    assert abs(weights[2:]).max() < 0.3
+    assert np.array_equal(weights, ablation_attribution(worded, question, passages, subsets=400))
+    for wrong in (Question("q", "who"), question):
+        with pytest.raises(KitError, match="a target or an answer, and at least one passage"):
+            ablation_attribution(worded, wrong, passages if not wrong.answers else [])
+
+
+def test_ablation_of_one_passage_is_what_is_lost_without_it(worded):
+    passage, question = Passage("1", "Ann", "ann is the first name of all"), Question("q", "who", target="Ann")
+    labels = worded.tokenize_targets(["Ann"])
+
+    def log_probability(passages):
+        logits = worded(*worded.tokenize(["who"], [passages]), labels).logits.detach().log_softmax(-1)
+        return float(logits.gather(-1, labels[..., None]).sum())
+
+    lost = log_probability([passage]) - log_probability([])
+    assert ablation_attribution(worded, question, [passage], subsets=8) == pytest.approx([lost], abs=1e-3)

@@ -1,4 +1,4 @@
-"""How likely a reader finds an answer with one passage alone, or with all but one: what two kinds of teacher go by.
+"""How likely a reader finds an answer with one passage alone, or with some of them: what two kinds of teacher go by.
 
 Every passage is encoded once. Knows nothing of teachers or tables.
 
@@ -8,7 +8,7 @@ Source: Atlas (Izacard et al. 2022), section 2.2: perplexity distillation (PDist
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import T5ForConditionalGeneration
 
@@ -41,19 +41,29 @@ def likelihood_without_each(
 ) -> Float[Tensor, "q k a"]:
     """log p(answer token | question, all its passages but that one) (q, k, a), float32.
 
-    0 where the label is -100; NaN where nothing is left to read. The passages' keys and values are computed once, and k
-    decoder passes look at them. LOOP's score is minus the mean over the answer's tokens: the less likely the answer
-    becomes, the better the passage. Dropout is off, and no gradient is kept.
+    0 where the label is -100; NaN where nothing is left to read. LOOP's score is minus the mean over the answer's
+    tokens: the less likely the answer becomes, the better the passage.
     """
-    _, k, t = passages.mask.shape
+    return likelihood_of_subsets(t5, passages, labels, ~torch.eye(passages.mask.shape[1], dtype=torch.bool))
+
+
+def likelihood_of_subsets(
+    t5: T5ForConditionalGeneration, passages: PassageStates, labels: Int[Tensor, "q a"], subsets: Bool[Tensor, "s k"]
+) -> Float[Tensor, "q s a"]:
+    """log p(answer token | question, these of its passages) (q, s, a), float32.
+
+    0 where the label is -100; NaN where nothing is left to read. The passages' keys and values are computed once, and
+    a decoder pass for each subset looks at them. Dropout is off, and no gradient is kept.
+    """
+    t = passages.mask.shape[-1]
     labels = labels.to(t5.device)
     projections: dict[int, tuple[Tensor, Tensor]] = {}
     columns = []
     with evaluation(t5):
-        for i in range(k):
-            others = passages.places // t != i  # (q, s)
-            decoding = Decoding(t5, passages, visible=others, projections=projections)
-            left = (others & passages.real).any(-1, keepdim=True) | (labels == -100)  # (q, a)
+        for subset in subsets.to(t5.device):
+            kept = subset[passages.places // t]  # (q, n)
+            decoding = Decoding(t5, passages, visible=kept, projections=projections)
+            left = (kept & passages.real).any(-1, keepdim=True) | (labels == -100)  # (q, a)
             columns.append(log_likelihood(decoding, labels).masked_fill(~left, float("nan")))
     return torch.stack(columns, dim=1)
 
