@@ -28,7 +28,7 @@ def test_the_right_adist_passes():
     [
         (lambda logits, lengths, labels: None, "fill in the TODO"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels)[0], "A score for each passage"),
-        (lambda logits, lengths, labels: adist(logits, torch.ones_like(lengths), labels), "length of the values"),
+        (lambda logits, lengths, labels: adist(logits, torch.ones_like(lengths), labels), "norm of the values"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels, by=lambda x: x.softmax(-1)), "compete"),
         (lambda logits, lengths, labels: adist(logits, lengths, labels, real_only=False), "label -100"),
         (lambda logits, lengths, labels: adist(logits[:, :, :, :1], lengths, labels[:, :1]), "first answer token"),
@@ -65,7 +65,7 @@ def test_the_right_mass_passes():
         (lambda p, marked: answer_mass(p, marked)[:2], "One share a question"),
         (lambda p, marked: answer_mass(p, marked) * 4, "summed over layers and heads"),
         (lambda p, marked: answer_mass(p, marked) / 6, "mean over all tokens"),
-        (lambda p, marked: (p * marked[None, :, None]).sum(-1).mean((0, 2)).amax(-1), "one passage alone"),
+        (lambda p, marked: (p * marked[None, :, None]).sum(-1).mean((0, 2)).amax(-1), "only one passage"),
         (lambda p, marked: (p * marked[None, :, None])[..., 0, :].sum(-1).mean((0, 2)), "first passage"),
         (lambda p, marked: (p * marked[None, :, None]).mean((0, 2)).amax((-2, -1)), "highest token"),
         (mean_of_the_marked, "NaN"),
@@ -88,4 +88,4 @@ def test_a_softmax_inside_each_passage_is_named(weigh):
 
     message = chapter_04.check_adist(adist).message
     assert "Your softmax is over each passage's own tokens" in message
-    assert ("You left out the length of the values" in message) is not weigh
+    assert ("You left out the norm of the values" in message) is not weigh

@@ -42,7 +42,7 @@ def test_the_right_rider_passes():
     [
         (lambda texts, prediction: None, "fill in the TODO"),
         (lambda texts, prediction: texts, "whole numbers"),
-        (lambda texts, prediction: [1, 3], "one place in the new order"),
+        (lambda texts, prediction: [1, 3], "one new position"),
         (by_substring, "whole words"),
         (with_case, "upper and lower case"),
         (last, "come last"),
@@ -90,7 +90,7 @@ def test_the_right_correction_passes_with_or_without_its_constants():
         (lambda scores, lengths: scores - np.polyfit(lengths.ravel(), scores.ravel(), 1)[0] * lengths, "all cells"),
         (own_slopes, "for each question"),
         (lambda scores, lengths: scores / lengths, "divided by the length"),
-        (lambda scores, lengths: scores - 0.1 * lengths, "still lean"),
+        (lambda scores, lengths: scores - 0.1 * lengths, "still depend on length"),
     ],
 )
 def test_a_wrong_correction_is_named(wrong, said):

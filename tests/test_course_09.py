@@ -26,7 +26,7 @@ def precision(found, exact):
         (lambda found, exact: np.mean([bool(set(a) & set(b)) for a, b in zip(found, exact, strict=True)]), "all four"),
         (precision, "divide by k"),
         (lambda found, exact: right_overlap(found, exact) * 4, "between 0 and 1"),
-        (lambda found, exact: 0.5, "all are there"),
+        (lambda found, exact: 0.5, "ids are all there"),
         (lambda found, exact: 0.1, "was expected"),
     ],
 )
@@ -61,12 +61,12 @@ def sorted_by_name(parts, k):
     ("wrong", "names"),
     [
         (lambda parts, k: merged(parts, k, order_of=lambda s: np.argsort(s, axis=1)[:, ::-1]), "missing cell"),
-        (lambda parts, k: merged(parts, k, order_of=lambda s: np.tile(np.arange(6), (2, 1))), "as they came"),
+        (lambda parts, k: merged(parts, k, order_of=lambda s: np.tile(np.arange(6), (2, 1))), "one after the other"),
         (lambda parts, k: merged(parts, k, sign=1.0), "ascending"),
-        (lambda parts, k: merged(parts, k, order_of=lambda s: np.tile(np.argsort(-s[0]), (2, 1))), "order of its own"),
+        (lambda parts, k: merged(parts, k, order_of=lambda s: np.tile(np.argsort(-s[0]), (2, 1))), "its own order"),
         (lambda parts, k: merged(parts, 2), "(2, 3)"),
         (with_other_scores, "not theirs"),
-        (sorted_by_name, "falling score"),
+        (sorted_by_name, "descending score"),
         (lambda parts, k: 7, "A pair"),
     ],
 )

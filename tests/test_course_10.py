@@ -85,7 +85,7 @@ MEAN_MISTAKES = {
     "only shifted": lambda tables: np.mean([t - np.nanmean(t, axis=1, keepdims=True) for t in tables], axis=0),
     "ddof=1": lambda tables: np.mean([standard(t, ddof=1) for t in tables], axis=0),
     "You summed": lambda tables: np.sum([standard(t) for t in tables], axis=0),
-    "NaN spread": lambda tables: np.mean([(t - t.mean(1, keepdims=True)) / t.std(1, keepdims=True) for t in tables], 0),
+    "NaN made": lambda tables: np.mean([(t - t.mean(1, keepdims=True)) / t.std(1, keepdims=True) for t in tables], 0),
     "A table": lambda tables: np.zeros(3),
 }
 

@@ -34,7 +34,7 @@ def test_squares_pass():
         (lambda s, t, mask: ((s - t.detach()) ** 2).mean(), "masked cell gets a gradient"),
         (lambda s, t, mask: ((s - t) ** 2).masked_fill(~mask, 0.0).sum() / mask.sum(), "The teacher gets a gradient"),
         (lambda s, t, mask: ((s - t.detach()) ** 2).masked_fill(~mask, 0.0).mean(), "divided by all cells"),
-        (lambda s, t, mask: -squares(s, t, mask), "sign turned round"),
+        (lambda s, t, mask: -squares(s, t, mask), "is a sign wrong"),
         (lambda s, t, mask: ((s - t.detach()) ** 2).masked_fill(~mask, 0.0).sum(1), "One number was expected"),
         (lambda s, t, mask: squares(s, t, mask).item(), "keep the computation in torch"),
         (lambda s, t, mask: squares(s.detach(), t, mask), "has no gradient"),

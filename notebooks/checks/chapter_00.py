@@ -21,7 +21,7 @@ GOLD = {"q1": {"b"}, "q2": {"f"}, "q3": {"z"}, "q4": {"k"}}
 def check_gold_on_top(gold_on_top):
     """A verdict on `gold_on_top(table, gold)`: of the questions with a gold passage, the share with one on top."""
     compare_calls(gold_on_top, _gold_on_top, {"Two of the three questions with gold have it on top.": (TABLE, GOLD)}, {
-        "You divided by all questions: leave out those whose row holds no gold passage (q3 here).": {"every": True},
+        "You divided by all questions: leave out those whose row has no gold passage (q3 here).": {"every": True},
         "You took the first passage of the row: rows are not sorted by these values, find the highest one.":
             {"place": lambda values: 0},
         "You counted questions whose row holds a gold passage somewhere: is it the one with the highest value?":
@@ -29,7 +29,7 @@ def check_gold_on_top(gold_on_top):
         "An unscored passage is NaN, and argmax takes NaN for the highest: use np.nanargmax.": {"place": np.argmax},
         "You gave a count: divide it by the number of questions that have a gold passage.": {"mean": np.sum},
     })  # fmt: skip
-    return "It counts the questions that can be won, and wins where the highest score is gold."
+    return "It counts only questions with a gold passage, and a hit where the highest score is gold."
 
 
 def _gold_on_top(

@@ -34,7 +34,7 @@ def check_f1(f1):
         "One word of two is right, and all of the answer is there: precision 1/2, recall 1.": ("river nile", ["nile"]),
         "Precision is 1, recall 1/2.": ("nile", ["river nile"]),
         "Normalise both texts first: case, punctuation and articles do not count.": ("The Nile!", ["nile"]),
-        "Count words with their number (a Counter): the second 'nile' matches nothing.": ("nile nile", ["nile"]),
+        "Count how often each word occurs (a Counter): the second 'nile' matches nothing.": ("nile nile", ["nile"]),
         "No word in common is 0: return it before you divide by precision + recall.": ("amazon", ["nile"]),
         "Take the best of the answers (max).": ("nile", ["amazon", "nile"]),
     }
@@ -44,13 +44,13 @@ def check_f1(f1):
         "This is the mean of precision and recall: F1 is their harmonic mean.": {"measure": "mean"},
         "Normalise both texts first: case, punctuation and articles do not count.": {"normalise": str},
         "Lower case is not enough: punctuation and articles do not count either.": {"normalise": str.lower},
-        "Count words with their number (a Counter, not a set): the second 'nile' matches nothing.": {"words": set},
+        "Count how often each word occurs (a Counter, not a set): the second 'nile' matches nothing.": {"words": set},
         "Take the best of the answers (max), not the mean over them.": {"over": np.mean},
         "Take the best of the answers (max), not the first alone.": {"over": lambda values: values[0]},
         "No word in common is 0, not 1.": {"nothing": 1.0},
         "No word in common is 0, and not 0 / 0: return it before you divide.": {"nothing": np.nan},
     })  # fmt: skip
-    return "an answer with a word too many gets a part of the credit, where exact match gives none."
+    return "An answer with one word too many gets part of the credit, where exact match gives none."
 
 
 def _f1(
@@ -79,9 +79,9 @@ def check_gold_recall(gold_recall):
     note = "A question counts if one of its k passages of highest score is gold; take the mean over all questions."
     cases = [(first, 1), (first, 2), (later, 1), (later, 2), (later, 3)]
     compare_calls(gold_recall, _gold_recall, {note + " " * n: (table, *case) for n, case in enumerate(cases)}, {
-        "The table need not stand in falling order: table.top(k) sorts it by score.": {"ordered": False},
+        "The table need not be sorted: table.top(k) sorts it by score.": {"ordered": False},
         "You left out the questions whose gold passage is not there: they count as 0.": {"lost": "never"},
-        "You left out the questions whose gold passage no row holds: they count as 0.": {"lost": "not in the row"},
+        "You left out the questions whose gold passage is in no row: they count as 0.": {"lost": "not in the row"},
         "This is precision at k, the share of the k passages that are gold: recall asks for one of them.":
             {"score": lambda hits, gold, k: hits / k},
         "You counted gold passages: a question counts once, if any of its k passages is gold.":

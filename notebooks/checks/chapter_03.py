@@ -56,8 +56,8 @@ def _order_mistake(fused: Tensor, real: Tensor, rows: list[Tensor], padding: Ten
     if not all(torch.isin(fused[n][real[n]][:, 0], row[:, 0]).all() for n, row in enumerate(rows)):
         return "A question got another question's tokens: (q*k, t, d) goes to (q, k, t, d), questions outermost."
     if not all(real[n, : len(row)].all() for n, row in enumerate(rows)):
-        return "The real tokens should stand first in each row, and padding behind them."
-    return "The tokens stand in another order: passage after passage, each from its first token to its last."
+        return "The real tokens should come first in each row, and padding after them."
+    return "The tokens are in another order: passage after passage, each from its first token to its last."
 
 
 @checker
@@ -80,7 +80,7 @@ def check_encoder_cost(encoder_cost):
         alike + " ": {"sees": lambda apart: False},
         "You have the two cases the wrong way round: together, every token sees the tokens of all passages.":
             {"sees": lambda apart: not apart},
-        "You forgot the 12 width^2 that every token costs by itself.": {"own": 0},
+        "You forgot the 12 width^2 that every token costs.": {"own": 0},
         "You forgot the pairs of tokens: each costs 2 width.": {"pair": 0},
         "A pair of tokens costs 2 width: once for q.k, once for the sum of the values.": {"pair": 1},
         "Apart, there are k passages with t^2 pairs each: you counted one passage.": {"one": True},

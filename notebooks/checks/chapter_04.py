@@ -30,7 +30,7 @@ def check_adist(adist):
         return tensor(call(adist, *arguments), (2, 2), "A score for each passage of each question")
 
     compare_calls(scores, _adist, {"Check each mean and sum in turn.": (logits, lengths, labels)}, {
-        "You left out the length of the values: probability times ||v|| is expected.": {"weigh": False},
+        "You left out the norm of the values: probability times ||v|| is expected.": {"weigh": False},
         "Your softmax is over each passage's own tokens: passages compete, so it is over all k*t of them.":
             {"softmax": lambda x: x.softmax(-1)},
         "Your softmax is over the answer's tokens: it is over all k*t tokens of the passages.":
@@ -38,7 +38,7 @@ def check_adist(adist):
         "There is no softmax in it: probabilities are expected, not logits (at padding, -inf times 0 is NaN).":
             {"softmax": lambda x: x},
         "You counted padded answer tokens (label -100): the mean is over the real ones.": {"answer": "all"},
-        "You took the first answer token alone: the mean is over all real answer tokens.": {"answer": "first"},
+        "You took only the first answer token: the mean is over all real answer tokens.": {"answer": "first"},
         "You summed over the answer's tokens: take the mean over the real ones.": {"answer": "sum"},
         "You took the mean over a passage's tokens, padding included; here it is their sum.": {"tokens": "padded"},
         "You took the mean over a passage's tokens; here it is their sum.": {"tokens": "mean"},
@@ -84,7 +84,7 @@ def check_answer_mass(answer_mass):
     def shares(*arguments: Tensor) -> Tensor:
         result = tensor(call(answer_mass, *arguments), (3,), "One share a question")
         if torch.isnan(result).any():
-            raise Mistake("A question whose answer stands nowhere gives NaN: its share is 0; do not divide by a count.")
+            raise Mistake("A question without its answer gives NaN: its share is 0; do not divide by a count.")
         return result
 
     compare_calls(shares, _answer_mass, {"": (flat.view(LAYERS, 3, HEADS, 2, TOKENS), marked)}, {
@@ -94,12 +94,12 @@ def check_answer_mass(answer_mass):
             {"over": lambda x: x.mean((-2, -1))},
         "You took the mean over the passages: a share is a sum over the answer's tokens.":
             {"over": lambda x: x.sum(-1).mean(-1)},
-        "You counted one passage alone: the answer may stand in several.": {"over": lambda x: x.sum(-1).amax(-1)},
-        "You counted the first passage alone: the answer may stand in any.": {"over": lambda x: x.sum(-1)[..., 0]},
+        "You counted only one passage: the answer may be in several.": {"over": lambda x: x.sum(-1).amax(-1)},
+        "You counted only the first passage: the answer may be in any.": {"over": lambda x: x.sum(-1)[..., 0]},
         "You took the highest token: all tokens of the answer count.": {"over": lambda x: x.amax((-2, -1))},
-        "You turned the mark round: this is the share of all other tokens.": {"turned": True},
+        "You inverted the mask: this is the share of all other tokens.": {"turned": True},
     }, tolerance=1e-5)  # fmt: skip
-    return "A share from 0 to 1; a question whose answer stands nowhere has 0."
+    return "A share from 0 to 1; a question whose answer is in no passage has 0."
 
 
 def _answer_mass(

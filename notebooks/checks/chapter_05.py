@@ -25,9 +25,9 @@ def check_rider(rider):
         try:
             order = [int(place) for place in call(rider, texts, prediction)]
         except (TypeError, ValueError):
-            raise Mistake("Return the places of the passages, as whole numbers in their new order.") from None
+            raise Mistake("Return the positions of the passages, as whole numbers in their new order.") from None
         if sorted(order) != list(range(len(texts))):
-            raise Mistake(f"Each of the {len(texts)} passages must have one place in the new order; yours is {order}.")
+            raise Mistake(f"Each of the {len(texts)} passages must have one new position; yours is {order}.")
         return order
 
     order = places(list(TEXTS), "art")
@@ -37,14 +37,14 @@ def check_rider(rider):
         words + " And upper and lower case do not count.": [0, 3, 4, 1, 2],
         "You compared upper and lower case: 'Art' is 'art' (kit.metrics.has_answer).": [3, 0, 1, 2, 4],
         "The passages with the prediction should come first; yours come last.": [0, 2, 4, 1, 3],
-        "The passages with the prediction should come first, and each part keeps its order.": [0, 2, 4, 3, 1],
-        "You turned the order within a part round: a stable sort keeps it.": [3, 1, 4, 2, 0],
-        "You turned the order of those with the prediction round: a stable sort keeps it.": [3, 1, 0, 2, 4],
+        "The passages with the prediction should come first, and each group keeps its order.": [0, 2, 4, 3, 1],
+        "You reversed the order within each group: a stable sort keeps it.": [3, 1, 4, 2, 0],
+        "You reversed the order of those with the prediction: a stable sort keeps it.": [3, 1, 0, 2, 4],
         "You changed nothing: passages 1 and 3 hold the prediction.": [0, 1, 2, 3, 4],
     }
     compare(order, RIGHT, slips, "Passages 1 and 3 hold the prediction.")
     if places(list(TEXTS), "") != list(range(len(TEXTS))):
-        raise Mistake("An empty prediction stands in no passage: it must leave the order as it was.")
+        raise Mistake("An empty prediction must leave the order as it was.")
     return "Passages with the prediction move up, and otherwise the retriever's order stays."
 
 
@@ -68,13 +68,13 @@ def check_length_free(length_free):
             raise Mistake(f"A score for each cell, {scores.shape}, is expected; yours is {result.shape}.")
         return _centred(result)
 
-    note = "Your scores still lean on length, or lean the other way."
+    note = "Your scores still depend on length, perhaps the other way round."
     compare_calls(around, _length_free, {note: (scores, lengths)}, {
         "You changed nothing within the questions.": {"factor": 0},
-        "The sign is turned round: subtract slope * length.": {"factor": -1},
+        "The sign is wrong: subtract slope * length.": {"factor": -1},
         "Your slope is over all cells: questions differ in level, so centre both within each question first.":
             {"slope": lambda scores, lengths: np.polyfit(lengths.ravel(), scores.ravel(), 1)[0]},
-        "You took a slope for each question: three passages cannot tell it; one slope for all.":
+        "You took a slope for each question: three passages are too few for that; use one slope for all.":
             {"slope": lambda scores, lengths: _slope(scores, lengths, axis=1)},
         "You divided by the length: that is another correction; subtract slope * length.": {"divided": True},
     })  # fmt: skip

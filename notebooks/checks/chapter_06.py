@@ -28,7 +28,7 @@ def check_margin_mse(margin_mse):
     compare_calls(loss, _margin_mse, {"This is the checker's batch.": (STUDENT, TEACHER, MASK)}, {
         padded: {"padding": True},
         padded + " (You divided by the real pairs alone.)": {"padding": True, "pairs": lambda c, k: c * (c - 1)},
-        "You set the padding to 0 and compared it all the same: leave out pairs with a passage that is not there.":
+        "You set the padding to 0 but still compared it: leave out pairs with a passage that is not there.":
             {"zeros": True},
         f"You divided by the number of all pairs, padding included: {few}": {"pairs": lambda c, k: k * (k - 1)},
         f"You counted each passage as a pair with itself (k x k cells): {few}": {"pairs": lambda c, k: c * c},
@@ -81,7 +81,7 @@ def check_kl_gradient(kl_gradient):
 
     cases = {"This is the gradient at the checker's scores.": (STUDENT[:2, :3], TEACHER[:2, :3] / 3, 3.0)}
     compare_calls(gradient, _kl_gradient, cases, {
-        "The sign is turned: a passage that the student likes too much has a positive gradient.": {"sign": -1},
+        "The sign is wrong: a passage that the student scores too high has a positive gradient.": {"sign": -1},
         "Divide by the number of questions: the loss is a mean over them.": {"questions": False},
         "Divide by the temperature once more: the scores are divided by it before the softmax.": {"after": False},
         "The scores are divided by the temperature before the softmax, on both sides.": {"before": False},

@@ -38,8 +38,8 @@ def check_step_loss(step_loss):
         "The softmax goes over a question's passages (dim=1), not over the questions.": {"dim": 0},
         "You divided by the number of passages once more (reduction='mean').": {"factor": 1 / 4},
         "You summed over the questions: take the mean.": {"factor": 3.0},
-        "The sign is turned: log p - log r, weighted by p.": {"factor": -1.0},
-        "This is the cross-entropy: KL is less by the teacher's entropy, which no student can change.":
+        "The sign is wrong: log p - log r, weighted by p.": {"factor": -1.0},
+        "This is the cross-entropy: subtract the teacher's entropy, which no student can change, to get KL.":
             {"entropy": False},
     }  # fmt: skip
     compare_calls(lambda *_: float(value.detach()), _step_loss, {"": (questions, passages, teacher, mask)}, slips)
@@ -100,7 +100,7 @@ def check_gain(gain):
     cases = {f"This is at k = {k}.": (*RANKS, k) for k in (1, 5, 20)}
     compare_calls(lambda *case: number(call(gain, *case)), _gain, cases, {
         "Rank k counts: a passage at rank 5 is among the first 5 (use <=).": {"early": True},
-        "The sign is turned: after less before.": {"factor": -1},
+        "The sign is wrong: after minus before.": {"factor": -1},
         "Times 100: shares were expected, 0 to 1.": {"factor": 100},
         "This is a count of questions: take the share.": {"factor": len(RANKS[0])},
         "This is the relative gain: the papers' tables are of differences.": {"form": lambda a, b: b / a - 1},

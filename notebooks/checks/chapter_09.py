@@ -10,10 +10,10 @@ def check_overlap(overlap):
     """A verdict on `overlap(retrieved, exact)`: the mean share of the exact search's ids that were retrieved."""
     exact = np.array([["a", "b", "c", "d"], ["e", "f", "g", "h"]])
     retrieved = np.array([["b", "a", "x", "c"], ["e", "", "", ""]])
-    cases = {"3 of 4 and 1 of 4.": (retrieved, exact), "Of exact search's own ids all are there: 1.": (exact, exact)}
+    cases = {"3 of 4 and 1 of 4.": (retrieved, exact), "Exact search's own ids are all there: 1.": (exact, exact)}
     precision = "You divided by what was retrieved (precision): divide by k, the number that exact search gives."
     compare_calls(lambda *case: number(call(overlap, *case)), _overlap, cases, {
-        "You compared position by position; a passage at another rank counts all the same: use sets.":
+        "You compared position by position; a passage at another rank counts too: use sets.":
             {"places": True},
         "One passage in common is not enough: the share of all four is expected.": {"any_of": True},
         precision: {"divisor": lambda a, b: sum(name != "" for name in a)},
@@ -50,7 +50,7 @@ def check_merge(merge):
     if ids.shape != (2, 3) or scores.shape != (2, 3):
         raise Mistake(f"Ids and scores (2, 3) are expected, these are {ids.shape} and {scores.shape}.")
     if (ids == "").any() or np.isnan(scores).any():
-        raise Mistake("A missing cell came out before a passage: NaN is first when an ascending order is turned round.")
+        raise Mistake("A missing cell came out before a passage: NaN is first when an ascending order is reversed.")
     right = np.array([["a", "e", "f"], ["g", "h", "j"]])
     if not np.array_equal(ids, right):
         raise Mistake(_merge_mistake(ids, right))
@@ -61,11 +61,11 @@ def check_merge(merge):
 
 def _merge_mistake(ids: np.ndarray, right: np.ndarray) -> str:
     if (np.sort(ids, axis=1) == np.sort(right, axis=1)).all():
-        return "The passages are right, and best first is expected: sort by falling score."
+        return "The passages are right, but the best must come first: sort by descending score."
     if ids[0].tolist() in (["a", "b", "e"], ["a", "e", "i"]):
-        return "The shards' lists stand one after the other as they came: sort all candidates of a question together."
+        return "The shards' lists are only joined, one after the other: sort all candidates of a question together."
     if ids[0].tolist() == right[0].tolist():
-        return "Every question has an order of its own: sort along axis 1, and take with np.take_along_axis."
+        return "Every question has its own order: sort along axis 1, and take with np.take_along_axis."
     if "i" in ids[0].tolist():
         return "The lowest scores came out: argsort sorts ascending."
     return f"The three best of the first question are {right[0].tolist()}, not {ids[0].tolist()}."

@@ -33,9 +33,9 @@ def check_leave_one_out(leave_one_out):
     right, with_all = ALONE - (helps.sum() - helps), ALONE - helps.sum()
     compare(scores, right, {
         "This is the loss with that passage alone: leave it out, and read all the others.": ALONE - helps,
-        "The sign is turned: a passage without which the answer suffers is a good one.": -right,
+        "The sign is wrong: a passage whose removal makes the answer less likely is a good one.": -right,
         "This is minus the loss with that passage alone, PDist's score: leave it out, read the others.": helps - ALONE,
-        "This is the loss without it less the loss with all: the same order and the same KL, for a question's "
+        "This is the loss without it minus the loss with all: the same order and the same KL, for a question's "
         "scores may be shifted. Atlas's score is the loss without it alone.": right - with_all,
         "This is the loss with all passages, each time: leave one out.": np.full(len(names), with_all),
     })  # fmt: skip
@@ -63,7 +63,7 @@ def check_in_batch(in_batch_nll):
         "The softmax goes over the passages (dim=1), not over the questions.": {"dim": 0},
         "You summed: take the mean over the questions.": {"factor": 4},
         "DPR's score is the plain dot product, without 1 / sqrt(d).": {"divisor": 6**0.5},
-        "The sign is turned: minus the log-probability.": {"factor": -1},
+        "The sign is wrong: minus the log-probability.": {"factor": -1},
         "Vectors were normalised: DPR's score is the plain dot product.": {"normalised": True},
     })  # fmt: skip
     return "one matrix product, and each question has all other questions' passages for negatives."
@@ -94,17 +94,17 @@ def check_mean(mean_of):
             raise Mistake(f"A table {tables[0].shape} was expected, not {values.shape}.")
         return values
 
-    spread = "A NaN spread over its question: leave NaN out of the mean and deviation (np.nanmean, np.nanstd)."
+    spread = "A NaN made its whole question NaN: leave NaN out of the mean and deviation (np.nanmean, np.nanstd)."
     compare_calls(table, _mean, {"": (TABLES,)}, {
         "A cell that one teacher did not score has no mean: it stays NaN (you left the missing one out).":
             {"over": np.nanmean},
-        "You took the mean of the raw scores: the teacher with the widest scores decides alone.":
+        "You took the mean of the raw scores: the teacher with the largest spread decides alone.":
             {"centre": False, "scale": False},
         "You standardised over all questions together: do it for each question (axis=1, keepdims=True).":
             {"axis": None},
         "You only shifted the scores: divide by each question's standard deviation too.": {"scale": False},
         "You only scaled the scores: subtract each question's mean first.": {"centre": False},
-        "You divided by the count less one (ddof=1): the kit's standard deviation divides by the count.": {"ddof": 1},
+        "You divided by the count minus one (ddof=1): the kit's standard deviation divides by the count.": {"ddof": 1},
         "You summed the teachers: take their mean.": {"over": np.sum},
         spread: {"mean": np.mean, "std": np.std},
     })  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checkers of notebook 12: whether an answer stands in what was read, and which passages an answer hangs on."""
+"""Checkers of notebook 12: whether an answer is in what was read, and which passage it depends on."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ READ = [
 
 @checker
 def check_grounded(grounded):
-    """A verdict on `grounded(answer, passages)`: whether the answer stands, as whole words, in a text that was read."""
+    """A verdict on `grounded(answer, passages)`: whether the answer occurs, as whole words, in a text that was read."""
     cases = [
         ("Paris", True, "An answer in the third passage was overlooked: look at all passages."),
         ("paris", True, "'paris' was overlooked: case does not count."),
@@ -35,11 +35,11 @@ def check_decisive(decisive):
     `effects[i]`: log-likelihood of the answer with all passages, less that without passage i; NaN if not measured.
     """
     compare(number(call(decisive, np.array([0.1, 2.5, -3.0, 0.4]))), 1, {
-        "You took the most negative effect, or the largest absolute one: that passage speaks against the answer.": 2,
+        "You took the most negative effect, or the largest absolute one: that passage hurts the answer.": 2,
         "You took the passage closest to 0: its absence changes nothing.": 0,
         "You took the last passage.": 3,
-        "This is the effect: the place of its passage is expected.": 2.5,
-    }, "The place of one passage.")  # fmt: skip
+        "This is the effect: the position of its passage is expected.": 2.5,
+    }, "The position of one passage.")  # fmt: skip
     if number(call(decisive, np.array([np.nan, -0.2, 0.3, 0.0]))) != 2:
         raise Mistake("With a NaN among the effects the highest of the others was expected: use np.nanargmax.")
-    return "The passage whose absence costs the answer most."
+    return "The passage whose removal costs the answer most."

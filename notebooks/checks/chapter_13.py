@@ -39,7 +39,7 @@ def check_own_loss(loss):
         raise Mistake("A small step against the gradient does not lower the value: is a part not differentiable?")
     towards = normalize((TEACHER - TEACHER.mean(1, keepdim=True)) * MASK, dim=1)
     if float((gradient * towards).sum()) > 0:
-        raise Mistake("A step of the loss takes the student away from the teacher: is a sign turned round?")
+        raise Mistake("A step of the loss takes the student away from the teacher: is a sign wrong?")
     return "One number, masked cells out, the teacher constant, and downhill is towards the teacher."
 
 

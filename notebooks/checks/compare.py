@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-NAN = "A value is NaN: -inf times 0, inf - inf or 0 / 0 gives it. Put a finite number into masked cells first."
+NAN = "A value is NaN, from -inf times 0, inf - inf or 0 / 0. Put a finite number into masked cells first."
 
 
 @dataclass(frozen=True)
