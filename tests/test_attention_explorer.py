@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import re
 from collections.abc import Iterator
@@ -190,6 +191,13 @@ def test_a_wrong_state_is_refused_and_changes_nothing(explorer, change, said):
     with pytest.raises(KitError, match=re.escape(said)):
         explorer.set(**change)
     assert explorer.state == before
+
+
+def test_the_first_view_comes_with_the_data_and_a_large_readers_too(explorer, reader, example, monkeypatch):
+    assert b'"answers":[["question",{"question":' in gzip.decompress(explorer._data)
+    monkeypatch.setattr(attention_data, "WHOLE", 0)
+    large = gzip.decompress(AttentionExplorer(reader, *example)._data)
+    assert b'["view",{"question":' in large and b'["passage",{"question":' in large
 
 
 def test_the_highest_of_the_table_are_read(reader, example):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ class AttentionExplorer(Explorer):
         ways = {name: {**vars(way), "defined": preset(name)} for name, way in AGGREGATIONS.items()}
         data = {"aggregations": ways, "questions": len(self._questions), "sizes": [layers, heads]}
         super().__init__("What the reader looks at", controls, data)
+        self.answer_beforehand(islice(self._wanted(), 1 if self._is_whole(first) else 3))
 
     def set(self, **changes: Any) -> None:
         """Change parts of the state by name; an aggregation brings its kind and answer token, a question no passage."""
@@ -143,9 +145,8 @@ class AttentionExplorer(Explorer):
 
     def _wanted(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         present, request = self.state["question"], self._request()
-        whole = self.answer("question", {"question": present})["value_lengths"] is not None
         yield "question", {"question": present}
-        if whole:
+        if self._is_whole(present):
             yield from (("question", {"question": i}) for i in self._questions if i != present)
             return
         attended = self._attention(present)
@@ -157,6 +158,10 @@ class AttentionExplorer(Explorer):
                 yield "view", view
                 yield from (("passage", {**view, "passage": passage}) for passage in best[:5])
         yield from (("passage", {**request, "passage": passage}) for passage in best[5:])
+
+    def _is_whole(self, question_id: str) -> bool:
+        """Whether the page gets all of a question's attention."""
+        return self.answer("question", {"question": question_id})["value_lengths"] is not None
 
     def _request(self) -> dict[str, Any]:
         """What the page asks for the present state: an answer, and a token of it, that are there."""

@@ -27,7 +27,8 @@ How an explorer is made:
    PNG, SVG, CSV. `app.store.set({...})` changes the state, `app.say([lines])` tells what must be said, `app.controls`
    holds the controls' elements, `await app.ask(name, request)` asks `answer(name, request)` in Python for more,
    `addTour(app, steps)` of tour.js adds a guided tour.
-3. What an exported page may ask is listed by `exported_requests`. Colours come from chart.js and explorer.css.
+3. What a page needs at once comes by `answer_beforehand`, what an exported page may ask by `exported_requests`.
+   Colours come from chart.js and explorer.css.
 
 Works with ipywidgets 7.7 and later.
 """
@@ -85,6 +86,7 @@ class Explorer(anywidget.AnyWidget):
 
     def __init__(self, title: str, controls: Sequence[Control], data: Mapping[str, Any]) -> None:
         self.parts = {control.name: control for control in controls}
+        self._facts, self._beforehand = data, []
         super().__init__(
             _title=title, _controls=[declared(one, one.value) for one in controls], _data=packed(data),
             state={one.name: one.value for one in controls},
@@ -111,6 +113,12 @@ class Explorer(anywidget.AnyWidget):
     def answer(self, name: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a page that asked gets; an explorer that computes while it is used overrides this."""
         raise KitError(type(self).__name__, "a question that it answers", repr(name))
+
+    def answer_beforehand(self, requests: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Give the page these answers with its data: a first view need not wait for a kernel that is busy."""
+        self._beforehand = list(requests)
+        answers = [[name, request, self.answer(name, request)] for name, request in self._beforehand]
+        self._data = packed({**self._facts, "answers": answers})
 
     def exported_requests(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """What an exported page may ask, as (name, request): answered beforehand."""
@@ -139,7 +147,8 @@ class Explorer(anywidget.AnyWidget):
             "state": dict(self.state), "_title": self._title, "_data": self._data,
             "_controls": [declared(one, self.state[one.name]) for one in self.exported_controls(requests)],
         }  # fmt: skip
-        answers = [(name, request, packed(self.answer(name, request))) for name, request in requests]
+        asked = [one for one in requests if one not in self._beforehand]
+        answers = [(name, request, packed(self.answer(name, request))) for name, request in asked]
         table = table_html(*self.summary())
         return document(self._title, self._esm, self._css, traits, answers, table, plotly=self.plotly)
 

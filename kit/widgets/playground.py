@@ -74,6 +74,8 @@ class Playground(Explorer):
             ],
             {"questions": listed},
         )
+        if listed:
+            self.answer_beforehand([("retrieved", {"question": listed[0], "k": k}), ("reading", self._request())])
 
     def set(self, **changes: Any) -> None:
         """Change parts of the state by name; another question, k or retriever brings its passages."""

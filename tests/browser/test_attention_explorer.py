@@ -162,6 +162,7 @@ def test_every_panel_is_saved_as_pictures_and_a_table(explorer, open_file):
 def test_of_a_large_reader_the_page_holds_views_near_the_present(explorer, open_file, monkeypatch):
     monkeypatch.setattr(attention_data, "WHOLE", 0)
     monkeypatch.setattr("kit.widgets.attention_explorer.EXPORTED", 100_000)
+    explorer.answer_beforehand([])
     page = open_file(explorer)
     page.wait_for_selector(CHOSEN)
     whole = {name: explorer.state[name] for name in VIEW}
