@@ -24,13 +24,7 @@ import numpy as np
 import pytest
 import torch
 from kills import killed
-from pair_teachers import (
-    PairTraining,
-    save_cross_encoder,
-    save_extractive_reader,
-    train_cross_encoder,
-    train_extractive_reader,
-)
+from pair_teachers import PairTraining, save_pair_teacher, train_pair_teacher
 from t5_start import initial_t5
 from test_reader import ORIGINALS, TOKENIZER
 from transformers import BertConfig
@@ -277,13 +271,11 @@ PAIRS = {"extractive_reader": ("dpr-reader", ("rdr",)), "cross_encoder": ("bert-
 @pytest.mark.parametrize("kind", PAIRS)
 def test_pair_teachers_score_and_teach(walk, place, kind):
     folder, recipes = PAIRS[kind]
-    train = {"extractive_reader": train_extractive_reader, "cross_encoder": train_cross_encoder}[kind]
-    save = {"extractive_reader": save_extractive_reader, "cross_encoder": save_cross_encoder}[kind]
     start = DualEncoder.from_pretrained("models/bert", device="cpu")
     questions, corpus, table = load_examples("toy/train.bm25.jsonl")
     few = PairTraining(Optimisation(steps=1), questions=2, negatives=1, others=0)
-    teacher = train(start, questions, corpus, table, few, progress=False)
-    save(teacher, place / "models" / folder)
+    teacher = train_pair_teacher(kind, start, questions, corpus, table, few, progress=False)
+    save_pair_teacher(teacher, place / "models" / folder)
     assert kit(f"{SCORE} --model toy-{folder} --teacher {kind} --out {kind}.jsonl").code == 0
     questions, corpus, table = load_examples("toy/test.bm25.jsonl")
     written = load_examples(f"{kind}.jsonl")[2].values

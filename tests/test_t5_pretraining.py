@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+from functools import partial
 
 import pytest
+import t5
 import torch
 from muon import Muon
 from t5 import Run
@@ -83,7 +85,9 @@ def test_muons_steps_are_orthogonal_and_as_large_as_adamws():
         assert (start - matrix).flatten() @ matrix.grad.flatten() > 0
 
 
-def test_a_stopped_run_goes_on_as_if_it_had_not(exercises, tmp_path):
+def test_a_stopped_run_goes_on_as_if_it_had_not(exercises, tmp_path, monkeypatch):
+    monkeypatch.setattr(t5, "BATCH", dict.fromkeys(LEVELS, 16))
+    monkeypatch.setattr(t5, "initial_t5", partial(t5.initial_t5, d_model=32, layers=1))
     whole = Run(tmp_path / "whole", seed=1)
     assert whole.learn(exercises)[0] == "recall"
     stopped = Run(tmp_path / "stopped", seed=1)

@@ -11,19 +11,19 @@ Source: Hofstaetter et al. 2020 (RankNet on a positive and its negatives); DPR (
 from __future__ import annotations
 
 import copy
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Unpack
+from typing import Annotated, Any, NamedTuple, Unpack
 
 import numpy as np
 import torch
 import typer
 from safetensors.torch import save_file
-from tables import Threads
+from tables import Threads, exit_if_interrupted
 from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
 
@@ -31,7 +31,7 @@ from kit.batches import padded
 from kit.checkpoints.pairs import PairScorer
 from kit.data import Corpus
 from kit.encoder import DualEncoder
-from kit.files import written_aside
+from kit.files import write_json, written_aside
 from kit.losses import dpr_reader_loss, ranknet
 from kit.retrieve import BM25
 from kit.shipped import DATA
@@ -46,6 +46,11 @@ from kit.types import KitError, Passage, Question, ScoreTable
 SPANS = 10  # of an answer in its passage, at most
 
 
+OPTIMISATION = Optimisation(
+    steps=2500, learning_rate=5e-4, embedding_lr_multiplier=8, warmup_steps=100, save_every=250, precision="bf16"
+)
+
+
 @dataclass(frozen=True)
 class PairTraining:
     """How a pair teacher is trained: `questions` of a batch, a passage with the answer and `negatives` beside it.
@@ -54,7 +59,7 @@ class PairTraining:
     (passages that answer other questions of the batch) learns to look at everything but the entity.
     """
 
-    optimisation: Optimisation
+    optimisation: Optimisation = OPTIMISATION
     questions: int = 16
     negatives: int = 4
     others: int = 2  # of the negatives
@@ -64,13 +69,21 @@ class PairTraining:
             raise KitError("PairTraining, others", f"from 0 to its {self.negatives} negatives", self.others)
 
 
-PAIR_TRAINING = PairTraining(
-    Optimisation(
-        2500, learning_rate=5e-4, embedding_lr_multiplier=8, warmup_steps=100, save_every=250, precision="bf16"
-    )
-)
+class PairBatch(NamedTuple):
+    """Questions, each with its positive first and negatives after it, and which cells (q, k) have a passage."""
+
+    items: list[Labelled]
+    passages: list[list[Passage]]
+    real: Tensor
+
+    @property
+    def pairs(self) -> list[tuple[Question, Passage]]:
+        """The cells with a passage, row by row."""
+        return [(item.question, one) for item, row in zip(self.items, self.passages, strict=True) for one in row]
+
+
 LAYERS = 3
-PAIR_TEACHERS = {"cross_encoder": DATA / "bert-cat", "extractive_reader": DATA / "dpr-reader"}  # as they ship
+WORK = Path("runs/pair-teachers")
 WORLDS = (101, 102, 103)  # seeds of the imagined encyclopaedias; the documentation's have small ones
 
 
@@ -110,74 +123,75 @@ def stacked(start: DualEncoder, layers: int = LAYERS) -> DualEncoder:
     return taller
 
 
-def train_cross_encoder(
+def train_pair_teacher(
+    name: str,
     start: DualEncoder,
     questions: Sequence[Question],
     corpus: Mapping[str, Passage],
     table: ScoreTable,
-    config: PairTraining = PAIR_TRAINING,
-    **options: Unpack[RunOptions],
-) -> CrossEncoder:
-    """A cross-encoder that ranks a question's passages with the answer above those without (RankNet)."""
+    config: PairTraining = PairTraining(),
+    **run: Unpack[RunOptions],
+) -> CrossEncoder | ExtractiveReader:
+    """The teacher of `KINDS[name]`, which learns to tell the passage with the answer from a question's others.
+
+    The cross-encoder ranks it above those without (RankNet); the extractive reader chooses it, and points at the answer
+    in it (DPR's loss). `run`: see `kit.train.RunOptions`.
+    """
+    make, loss_of_batch, _ = KINDS[name]
+    teacher = make(start, config.optimisation.seed)
+    teacher.model.to(start.device)
+    items = labelled(questions, corpus, table, negatives=table.values.shape[1])
+
+    def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
+        batch = pair_batch(items, corpus, config, number, rng)
+        loss, scores = loss_of_batch(teacher, batch._replace(real=batch.real.to(start.device)))
+        best = scores.detach().masked_fill(~batch.real.to(scores.device), -torch.inf).argmax(1)
+        return loss, {"first": float((best == 0).float().mean())}  # how often the positive scored highest
+
+    fit(teacher.model, loss_of, config.optimisation, name=name, **run)
+    return teacher
+
+
+def pair_batch(
+    items: Sequence[Labelled], corpus: Mapping[str, Passage], config: PairTraining, number: int, rng: random.Random
+) -> PairBatch:
+    """Batch `number`, its negatives drawn anew."""
+    batch = Stream(items, config.questions, config.optimisation.seed).batch(number)
+    rows = []
+    for item in batch:
+        hard = rng.sample(item.negatives, min(config.negatives - config.others, len(item.negatives)))
+        others = [other.positive for other in batch if other.positive not in (item.positive, *hard)]
+        rows.append([item.positive, *hard, *rng.sample(others, min(config.others, len(others)))])
+    counts = torch.tensor([len(row) for row in rows])
+    real = torch.arange(1 + config.negatives) < counts[:, None]  # (q, k)
+    return PairBatch(batch, [[corpus[name] for name in row] for row in rows], real)
+
+
+def new_cross_encoder(start: DualEncoder, seed: int) -> CrossEncoder:
+    """A cross-encoder whose BERT is a copy of the start's and whose head is fresh."""
     body = copy.deepcopy(start.question_tower)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.optimisation.seed)
-        model = PairScorer(body, nn.Linear(body.config.hidden_size, 1)).to(start.device)
-    teacher = CrossEncoder(model, start.tokenizer, max_tokens=body.config.max_position_embeddings)
-    items = labelled(questions, corpus, table, negatives=table.values.shape[1])
-
-    def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
-        batch, passages, real = _batch(items, corpus, config, number, rng)
-        texts = [item.question.text for item, row in zip(batch, passages, strict=True) for _ in row]
-        read = [f"{passage.title} {passage.text}" for row in passages for passage in row]
-        encoded = start.tokenizer(
-            texts, read, truncation="longest_first", max_length=teacher.max_tokens, padding=True, return_tensors="pt",
-            return_token_type_ids=True,
-        ).to(start.device)  # fmt: skip
-        real = real.to(start.device)
-        flat = model(encoded["input_ids"], encoded["attention_mask"], encoded["token_type_ids"])
-        scores = _grid(flat, real)  # (q, k)
-        labels = torch.zeros_like(scores)
-        labels[:, 0] = 1.0
-        return ranknet(scores, labels, real), {"first": _first(scores, real)}
-
-    fit(model, loss_of, config.optimisation, name="cross-encoder", **options)
-    return teacher
+        torch.manual_seed(seed)
+        model = PairScorer(body, nn.Linear(body.config.hidden_size, 1))
+    return CrossEncoder(model, start.tokenizer, max_tokens=body.config.max_position_embeddings)
 
 
-def train_extractive_reader(
-    start: DualEncoder,
-    questions: Sequence[Question],
-    corpus: Mapping[str, Passage],
-    table: ScoreTable,
-    config: PairTraining = PAIR_TRAINING,
-    **options: Unpack[RunOptions],
-) -> ExtractiveReader:
-    """DPR's extractive reader, trained to choose the passage with the answer and to point at the answer in it."""
-    model = _reader_from(start, config.optimisation.seed)
-    teacher = ExtractiveReader(model, start.tokenizer, max_tokens=model.config.max_position_embeddings)
-    items = labelled(questions, corpus, table, negatives=table.values.shape[1])
-
-    def loss_of(model: nn.Module, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
-        batch, passages, real = _batch(items, corpus, config, number, rng)
-        inputs = teacher.inputs([(item.question, p) for item, row in zip(batch, passages, strict=True) for p in row])
-        rows, mask = padded([one.ids for one in inputs], start.tokenizer.pad_token_id, device=start.device)  # (x, t)
-        out = model(input_ids=rows, attention_mask=mask)
-        cells = real[:, :, None].expand(-1, -1, rows.shape[1])  # (q, k, t)
-        grids = [_grid(part, cells) for part in (out.start_logits, out.end_logits)]
-        relevance = _grid(out.relevance_logits, real)  # (q, k)
-        firsts = torch.cat([torch.zeros(1, dtype=torch.long), real.sum(1).cumsum(0)[:-1]]).tolist()
-        spans = [_spans(inputs[at], row[0].text, item) for at, row, item in zip(firsts, passages, batch, strict=True)]
-        labels = [part.to(start.device) for part in (*_span_grids(spans, real.shape[1]), real)]
-        loss = dpr_reader_loss(*grids, relevance, *labels) / len(batch)
-        return loss, {"first": _first(relevance, labels[-1])}
-
-    fit(model, loss_of, config.optimisation, name="extractive reader", **options)
-    return teacher
+def cross_encoder_loss(teacher: CrossEncoder, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """RankNet's loss of the positives against the others, and the scores (q, k)."""
+    encoded = teacher.tokenizer(
+        [question.text for question, _ in batch.pairs], [f"{one.title} {one.text}" for _, one in batch.pairs],
+        truncation="longest_first", max_length=teacher.max_tokens, padding=True, return_tensors="pt",
+        return_token_type_ids=True,
+    ).to(batch.real.device)  # fmt: skip
+    flat = teacher.model(encoded["input_ids"], encoded["attention_mask"], encoded["token_type_ids"])
+    scores = _grid(flat, batch.real)  # (q, k)
+    labels = torch.zeros_like(scores)
+    labels[:, 0] = 1.0
+    return ranknet(scores, labels, batch.real), scores
 
 
-def _reader_from(start: DualEncoder, seed: int) -> DPRReader:
-    """A reader whose BERT is the start's and whose two heads are fresh."""
+def new_extractive_reader(start: DualEncoder, seed: int) -> ExtractiveReader:
+    """DPR's reader whose BERT is a copy of the start's and whose two heads are fresh."""
     sizes = start.question_tower.config.to_dict()
     shared = {name: sizes[name] for name in DPRConfig().to_dict() if name in sizes and name != "model_type"}
     with torch.random.fork_rng(devices=[]):
@@ -187,48 +201,25 @@ def _reader_from(start: DualEncoder, seed: int) -> DPRReader:
     left = tower.load_state_dict(start.question_tower.state_dict(), strict=False)
     if left.unexpected_keys or any("pooler" not in name for name in left.missing_keys):
         raise KitError("extractive reader: start", "a BERT", type(start.question_tower).__name__)
-    return model.to(start.device)
+    return ExtractiveReader(model, start.tokenizer, max_tokens=model.config.max_position_embeddings)
 
 
-def save_cross_encoder(teacher: CrossEncoder, directory: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
-    """Write BERT_Cat's layout: `bert_model.*`, `_classification_layer.*`, config.json and the tokenizer."""
-    body = {f"bert_model.{name}": weight for name, weight in teacher.model.body.state_dict().items()}
-    head = {f"_classification_layer.{name}": weight for name, weight in teacher.model.head.state_dict().items()}
-    config = {**teacher.model.body.config.to_dict(), "architectures": ["BERT_Cat"]}
-    _write(Path(directory), {**body, **head}, config, teacher.tokenizer, dtype)
-
-
-def save_extractive_reader(
-    teacher: ExtractiveReader, directory: str | Path, *, dtype: torch.dtype = torch.float32
-) -> None:
-    """Write DPRReader's layout, config.json and the tokenizer."""
-    config = {**teacher.model.config.to_dict(), "architectures": ["DPRReader"]}
-    _write(Path(directory), teacher.model.state_dict(), config, teacher.tokenizer, dtype)
-
-
-def _write(
-    directory: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any], tokenizer: Any, dtype: torch.dtype
-) -> None:
-    tokenizer.save_pretrained(directory)
-    with written_aside(directory / "model.safetensors") as aside:
-        save_file({name: weight.detach().to("cpu", dtype).contiguous() for name, weight in weights.items()}, aside)
-    with written_aside(directory / "config.json") as aside:
-        aside.write_text(json.dumps(config, indent=2, default=str), encoding="utf-8")
-
-
-def _batch(
-    items: Sequence[Labelled], corpus: Mapping[str, Passage], config: PairTraining, number: int, rng: random.Random
-) -> tuple[list[Labelled], list[list[Passage]], Tensor]:
-    """Questions, each with its positive first and negatives drawn anew, and which cells (q, k) have a passage."""
-    batch = Stream(items, config.questions, config.optimisation.seed).batch(number)
-    rows = []
-    for item in batch:
-        hard = rng.sample(item.negatives, min(config.negatives - config.others, len(item.negatives)))
-        others = [other.positive for other in batch if other.positive not in (item.positive, *hard)]
-        rows.append([item.positive, *hard, *rng.sample(others, min(config.others, len(others)))])
-    counts = torch.tensor([len(row) for row in rows])
-    real = torch.arange(1 + config.negatives) < counts[:, None]  # (q, k)
-    return batch, [[corpus[name] for name in row] for row in rows], real
+def extractive_reader_loss(teacher: ExtractiveReader, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    """DPR's loss of the choice and of the spans, a question; and the relevance logits (q, k)."""
+    inputs, real = teacher.inputs(batch.pairs), batch.real
+    rows, mask = padded([one.ids for one in inputs], teacher.tokenizer.pad_token_id, device=real.device)  # (x, t)
+    out = teacher.model(input_ids=rows, attention_mask=mask)
+    cells = real[:, :, None].expand(-1, -1, rows.shape[1])  # (q, k, t)
+    grids = [_grid(part, cells) for part in (out.start_logits, out.end_logits)]
+    relevance = _grid(out.relevance_logits, real)  # (q, k)
+    starts = torch.zeros(*real.shape, SPANS, dtype=torch.long)  # (q, k, a); only passage 0, the positive, has spans
+    ends, there, first = starts.clone(), torch.zeros_like(starts, dtype=torch.bool), 0
+    for row, (item, passages) in enumerate(zip(batch.items, batch.passages, strict=True)):
+        for number, (begin, end) in enumerate(_spans(inputs[first], passages[0].text, item)):
+            starts[row, 0, number], ends[row, 0, number], there[row, 0, number] = begin, end, True
+        first += len(passages)
+    labels = [part.to(real.device) for part in (starts, ends, there)]
+    return dpr_reader_loss(*grids, relevance, *labels, real) / len(batch.items), relevance
 
 
 def _spans(tokens: Any, text: str, item: Labelled) -> list[tuple[int, int]]:
@@ -247,34 +238,42 @@ def _grid(values: Tensor, cells: Tensor) -> Tensor:
     return values.new_zeros(cells.shape).masked_scatter(cells.to(values.device), values)
 
 
-def _span_grids(spans: Sequence[Sequence[tuple[int, int]]], k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Starts, ends and which of them are there (q, k, a); only passage 0, the positive, has spans."""
-    starts = torch.zeros(len(spans), k, SPANS, dtype=torch.long)
-    ends, there = starts.clone(), torch.zeros(len(spans), k, SPANS, dtype=torch.bool)
-    for row, own in enumerate(spans):
-        for number, (first, last) in enumerate(own):
-            starts[row, 0, number], ends[row, 0, number], there[row, 0, number] = first, last, True
-    return starts, ends, there
+# How each teacher begins, what it learns by, and where the kit keeps it.
+KINDS = {
+    "cross_encoder": (new_cross_encoder, cross_encoder_loss, DATA / "bert-cat"),
+    "extractive_reader": (new_extractive_reader, extractive_reader_loss, DATA / "dpr-reader"),
+}
 
 
-def _first(scores: Tensor, real: Tensor) -> float:
-    """The share of questions whose positive scored highest."""
-    return float((scores.detach().masked_fill(~real, -torch.inf).argmax(1) == 0).float().mean())
+def save_pair_teacher(
+    teacher: CrossEncoder | ExtractiveReader, directory: str | Path, *, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write BERT_Cat's layout (`bert_model.*`, `_classification_layer.*`) or DPRReader's, and the tokenizer."""
+    model, architecture = teacher.model, "DPRReader"
+    weights = model.state_dict()
+    if isinstance(teacher, CrossEncoder):
+        architecture = "BERT_Cat"
+        places = {"body.": "bert_model.", "head.": "_classification_layer."}
+        weights = {places[name[:5]] + name[5:]: weight for name, weight in weights.items()}
+    teacher.tokenizer.save_pretrained(directory)
+    with written_aside(Path(directory) / "model.safetensors") as aside:
+        save_file({name: weight.detach().to("cpu", dtype).contiguous() for name, weight in weights.items()}, aside)
+    write_json(Path(directory) / "config.json", {**model.config.to_dict(), "architectures": [architecture]})
 
 
 def main(
-    work: Annotated[Path, typer.Option(help="checkpoints; a stopped run goes on")] = Path("runs/pair-teachers"),
+    work: Annotated[Path, typer.Option(help="checkpoints; a run that was stopped goes on")] = WORK,
     only: Annotated[list[str] | None, typer.Option(help="cross_encoder or extractive_reader [default: both]")] = None,
     threads: Threads = 0,
 ) -> None:
     """Train both on imagined questions and write data/toy. Example: python data/make/pair_teachers.py --threads 2"""
     start = stacked(DualEncoder.from_pretrained(DATA / "bert", device="cpu"))
-    examples = imagined_questions()
-    learn = {"cross_encoder": train_cross_encoder, "extractive_reader": train_extractive_reader}
-    save = {"cross_encoder": save_cross_encoder, "extractive_reader": save_extractive_reader}
-    for name in only or list(PAIR_TEACHERS):
-        save[name](learn[name](start, *examples, folder=work / name), PAIR_TEACHERS[name], dtype=torch.float16)
-        typer.echo(f"wrote {PAIR_TEACHERS[name]}")
+    lessons = imagined_questions()
+    for name in only or list(KINDS):
+        out, stop = KINDS[name][2], partial(exit_if_interrupted, work=work)
+        teacher = train_pair_teacher(name, start, *lessons, folder=work / name, callback=stop)
+        save_pair_teacher(teacher, out, dtype=torch.float16)
+        typer.echo(f"wrote {out}")
 
 
 if __name__ == "__main__":
