@@ -248,37 +248,16 @@ class ScoreTable:
 
     def save(self, path: str | Path) -> None:
         """Write the table as Parquet (columns question_id, passage_ids, values: one row a question)."""
-        import pyarrow
-        import pyarrow.parquet
+        from kit.score_files import write_scores
 
-        from kit.files import written_aside
-
-        columns = {
-            "question_id": pyarrow.array(self.question_ids.tolist(), pyarrow.string()),
-            "passage_ids": pyarrow.array(self.passage_ids.tolist(), pyarrow.list_(pyarrow.string())),
-            "values": pyarrow.array(list(self.values), pyarrow.list_(pyarrow.float32())),
-        }
-        table = pyarrow.table(columns).replace_schema_metadata({"kit.score_table": self.name})
-        with written_aside(path) as aside:
-            pyarrow.parquet.write_table(table, aside, compression="zstd")
+        write_scores(path, self.name, self.question_ids, self.passage_ids, self.values)
 
     @classmethod
     def load(cls, path: str | Path) -> ScoreTable:
         """The table that `save` wrote."""
-        import pyarrow
-        import pyarrow.parquet
+        from kit.score_files import read_scores
 
-        try:
-            table = pyarrow.parquet.read_table(path)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise KitError(
-                str(path), "a score table saved by the kit", f"a file that does not read ({error})"
-            ) from None
-        name = (table.schema.metadata or {}).get(b"kit.score_table")
-        if name is None:
-            raise KitError(str(path), "a score table saved by the kit", f"Parquet columns {table.column_names}")
-        columns = {key: table.column(key).to_pylist() for key in ("question_id", "passage_ids", "values")}
-        return cls(name.decode(), columns["question_id"], columns["passage_ids"], columns["values"])
+        return cls(*read_scores(path))
 
 
 def _as_ids(where: str, ids: object) -> np.ndarray:

@@ -47,7 +47,17 @@ def test_all_names_are_there_and_editors_complete_them():
     block = next(node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     named = {alias.asname for node in block.body for alias in node.names}
     # Of no use outside:
-    inner = {"arguments", "batches", "extras", "optimisation", "own_files", "processes", "shipped", "threads"}
+    inner = {
+        "arguments",
+        "batches",
+        "extras",
+        "optimisation",
+        "own_files",
+        "processes",
+        "score_files",
+        "shipped",
+        "threads",
+    }
     assert named - set(kit.__all__) == set() and set(kit.__all__) - named - inner == set()
     with pytest.raises(AttributeError, match="module 'kit' has no attribute 'nothing'"):
         _ = kit.nothing

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "kit"
 # Each layer imports itself and those above it in this list. Within a layer imports may not go in circles.
 LAYERS = [
-    ["types", "arguments", "extras", "files", "text", "threads", "shipped", "optimisation", "own_files"],
+    ["types", "arguments", "extras", "files", "text", "threads", "shipped", "optimisation", "own_files", "score_files"],
     ["device", "batches", "processes"],
     ["metrics"],
     ["data", "losses"],
@@ -43,6 +44,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Everything that a file imports, where it runs (not for type checkers alone), as dotted names."""
     found: set[str] = set()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from kit.data import records
+from kit.data import json_lists
 from kit.data.records import file_format, read_records, writing, writing_records
 from kit.types import KitError
 
@@ -31,7 +31,7 @@ def test_what_is_written_is_read(tmp_path, name, rows):
 def test_a_list_may_be_cut_at_any_character(tmp_path, monkeypatch, layout):
     (tmp_path / "x.json").write_text(json.dumps(RECORDS, **layout), encoding="utf-8")
     for piece in (1, 2, 3, 7, 64):
-        monkeypatch.setattr(records, "PIECE", piece)
+        monkeypatch.setattr(json_lists, "PIECE", piece)
         assert [record for _, record in read_records(tmp_path / "x.json")] == RECORDS
 
 

@@ -33,6 +33,16 @@ Work = Annotated[
 Aggregation = Annotated[
     str, typer.Option("--aggregation", help="how attention becomes a score: fid_kd, max_tokens, adist, ...")
 ]
+EncoderModel = Annotated[
+    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-bert to start from")
+]
+Family = Annotated[
+    str | None,
+    typer.Option("--family", help="fid-kd, dpr, bert-dot, ... for a plain BERT [default: read from its files]"),
+]
+PassageModel = Annotated[
+    str | None, typer.Option("--passage-model", help="passage encoder of a DPR pair in two folders")
+]
 Regex = Annotated[bool, typer.Option("--regex", help="answers are regular expressions (CuratedTREC)")]
 JsonOut = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout, all else on stderr")]
 WRITTEN = ("out", "run", "predictions", "scores", "work", "folder")  # the parameters that name what is written
@@ -172,6 +182,30 @@ def own_device(device: str) -> str:
 
     rank, chosen = os.environ.get("LOCAL_RANK"), pick_device(device)
     return f"cuda:{rank}" if device == "auto" and chosen.type == "cuda" and rank is not None else str(chosen)
+
+
+def load_encoder(
+    model: str, device: str, dtype: str, tokenizer: str | None, family: str | None, passage_model: str | None
+) -> Any:
+    """The bi-encoder of these options."""
+    from kit.encoder import FAMILIES, DualEncoder
+
+    if family is not None:
+        named("--family", family, FAMILIES)
+    options: Any = {"family": family, "passage_tower": passage_model, "tokenizer": tokenizer}
+    return DualEncoder.from_pretrained(model, device=device, dtype=dtype, **options)
+
+
+def part_of(given: str) -> tuple[int, int]:
+    """(i, n) of "i/n".
+
+    >>> part_of("3/8")
+    (3, 8)
+    """
+    first, _, last = given.partition("/")
+    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
+        raise KitError("--part", "i/n with i from 0 to n - 1", repr(given))
+    return int(first), int(last)
 
 
 def say(line: str) -> None:

@@ -12,6 +12,9 @@ from kit.cli.options import (
     Batch,
     Device,
     Dtype,
+    EncoderModel,
+    Family,
+    PassageModel,
     Questions,
     Regex,
     Seed,
@@ -22,9 +25,11 @@ from kit.cli.options import (
     command,
     file_to_write,
     group,
+    load_encoder,
     named,
     options_of,
     own_device,
+    part_of,
     run_folder,
     say,
     show_table,
@@ -39,17 +44,6 @@ from kit.types import KitError
 
 app = group("Teach a retriever, embed, index and search.")
 
-Model = Annotated[
-    str, typer.Option("--model", help="folder, .tar.gz, released name, model on the hub, or toy-bert to start from")
-]
-Family = Annotated[
-    str | None,
-    typer.Option("--family", help="fid-kd, dpr, bert-dot, ... for a plain BERT [default: read from its files]"),
-]
-PassageModel = Annotated[
-    str | None, typer.Option("--passage-model", help="passage encoder of a DPR pair in two folders")
-]
-
 
 @command(app)
 @options_of(Optimisation, "optimisation")
@@ -57,7 +51,7 @@ def train(
     examples: Annotated[
         Path, typer.Argument(help="examples with a teacher's scores, .json or .jsonl, or its triples, .tsv (.gz too)")
     ],
-    model: Model,
+    model: EncoderModel,
     out: Annotated[Path, typer.Option(help="folder for the trained encoder")],
     *,
     recipe: Annotated[
@@ -137,7 +131,7 @@ def train(
     if teacher is None and chosen.batches == "topic-balanced":
         raise KitError("--teacher", f"a checkpoint: {recipe} scores the passages of each batch", "none")
     place = own_device(device)
-    encoder = _encoder(model, place, "float32", tokenizer, family, passage_model)
+    encoder = load_encoder(model, place, "float32", tokenizer, family, passage_model)
     if family is None and not encoder.family.two_towers:
         encoder = student_of(chosen, encoder, scale)
     scorer = None if teacher is None else load_teacher(chosen.teacher, teacher, device=place)
@@ -152,7 +146,7 @@ def train(
 @command(app)
 def embed(
     passages: Annotated[Path, typer.Argument(help="passages, .tsv or .jsonl (.gz too)")],
-    model: Model,
+    model: EncoderModel,
     out: Annotated[Path, typer.Option(help="folder for the vectors; a stopped run resumes")],
     vectors: Annotated[str, typer.Option(help="float16 or float32, on disk")] = "float16",
     shard: Annotated[int, typer.Option(min=1, help="passages per file")] = 100_000,
@@ -177,12 +171,12 @@ def embed(
     from kit.index.vectors import DTYPES
 
     named("--vectors", vectors, DTYPES)
-    share = this_process() if part is None else _part(part)
+    share = this_process() if part is None else part_of(part)
     refuse_strangers(out, ("plan.json", "ids.parquet"), "vectors of the same passages")
     corpus = load_passages(passages)
     from kit.retrieve.dense import embed_corpus
 
-    encoder = _encoder(model, own_device(device), dtype, tokenizer, family, passage_model)
+    encoder = load_encoder(model, own_device(device), dtype, tokenizer, family, passage_model)
     options: Any = {"batch_size": batch, "shard_size": shard, "dtype": vectors, "part": share}
     parts = in_every_process(lambda: embed_corpus(encoder, corpus, out, progress=sys.stderr.isatty(), **options))
     if is_chief():
@@ -276,7 +270,7 @@ def search(
     if index is None:
         table = BM25(corpus).retrieve(asked, k)
     else:
-        encoder = _encoder(str(model), own_device(device), dtype, tokenizer, family, passage_model)
+        encoder = load_encoder(str(model), own_device(device), dtype, tokenizer, family, passage_model)
         retriever = DenseRetriever.load(encoder, index)
         cells = getattr(retriever.index, "cells", None)  # None: vectors, which are searched exactly
         if cells is None:
@@ -304,26 +298,3 @@ def search(
     if measures:
         rows = [(name, bootstrap_interval(each, seed=seed)) for name, each in measures.items()]
         show_table(("measure", "mean [95% interval]"), rows)
-
-
-def _encoder(
-    model: str, device: str, dtype: str, tokenizer: str | None, family: str | None, passage_model: str | None
-) -> Any:
-    from kit.encoder import FAMILIES, DualEncoder
-
-    if family is not None:
-        named("--family", family, FAMILIES)
-    options: Any = {"family": family, "passage_tower": passage_model, "tokenizer": tokenizer}
-    return DualEncoder.from_pretrained(model, device=device, dtype=dtype, **options)
-
-
-def _part(given: str) -> tuple[int, int]:
-    """(i, n) of "i/n".
-
-    >>> _part("3/8")
-    (3, 8)
-    """
-    first, _, last = given.partition("/")
-    if not (first.isdecimal() and last.isdecimal() and int(first) < int(last)):
-        raise KitError("--part", "i/n with i from 0 to n - 1", repr(given))
-    return int(first), int(last)

@@ -15,16 +15,15 @@ import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NoReturn, TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 from kit.arguments import instance_of
+from kit.data.json_lists import LONGEST_LINE, Broken, list_items, refuse_half_characters
 from kit.files import written_aside
 from kit.types import KitError
 
 Complain = Callable[[KitError], None]
-LONGEST_LINE = 1 << 24  # bytes; a record of a hundred passages takes some 100 kB
 MOST_UNPACKED = 300  # times the size of a gzip file; text takes 3 to 5 times
-PIECE = 1 << 20  # characters read at a time from a JSON list
 
 
 def file_format(path: str | Path, wanted: Collection[str]) -> str:
@@ -140,7 +139,7 @@ def read_records(path: str | Path, on_error: Complain | None = None) -> Iterator
             return complain(KitError(str(path), "text in UTF-8", "UTF-16 (save it as UTF-8)"))
         head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
         if head[:1] == b"[":
-            items = _list_items(path, stream)
+            items = list_items(path, stream)
         elif re.match(rb'\{(?:[ \t\r]*(?:\n|$)|\s*"(?:version|data)")', head):  # over many lines, or SQuAD's
             items = _one_object(path, stream)
         else:
@@ -153,15 +152,8 @@ def read_records(path: str | Path, on_error: Complain | None = None) -> Iterator
                     complain(KitError(f"{path}:{line}", "a JSON object", f"{type(item).__name__} {item!r:.60}"))
         except UnicodeDecodeError as error:
             complain(KitError(str(path), "text in UTF-8", error))
-        except _Broken as broken:
+        except Broken as broken:
             complain(broken.error)
-
-
-class _Broken(Exception):
-    """Reading cannot go on: what was wrong."""
-
-    def __init__(self, error: KitError) -> None:
-        self.error = error
 
 
 def _raise(error: KitError) -> NoReturn:
@@ -174,13 +166,13 @@ def _one_object(path: str | Path, stream: IO[bytes]) -> Iterator[tuple[int, Any]
         text = stream.read(1 << 30).decode("utf-8-sig").lstrip()
         value, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
-        raise _Broken(KitError(f"{path}:{error.lineno}", "a JSON object, or one a line", error.msg)) from None
+        raise Broken(KitError(f"{path}:{error.lineno}", "a JSON object, or one a line", error.msg)) from None
     except RecursionError as error:
-        raise _Broken(KitError(str(path), "a JSON object", error)) from None
+        raise Broken(KitError(str(path), "a JSON object", error)) from None
     if text[end:].strip():
         line = text.count("\n", 0, end) + 2
         wanted = "one JSON list of objects, or one object a line"
-        raise _Broken(KitError(f"{path}:{line}", wanted, "several objects, each over many lines"))
+        raise Broken(KitError(f"{path}:{line}", wanted, "several objects, each over many lines"))
     yield 1, value
 
 
@@ -212,7 +204,7 @@ def parse_line(line: bytes) -> Any:
     try:
         text = line.decode("utf-8-sig")
         value = json.loads(text)
-        _refuse_half_characters(text, value)
+        refuse_half_characters(text, value)
     except json.JSONDecodeError as error:
         given = f"{line.decode(errors='replace').strip()!r:.60}"
         raise KitError(
@@ -221,84 +213,3 @@ def parse_line(line: bytes) -> Any:
     except (UnicodeError, RecursionError) as error:
         raise KitError("line", "text in UTF-8, of whole characters", error) from None
     return value
-
-
-def _list_items(path: str | Path, stream: BinaryIO | IO[bytes]) -> Iterator[tuple[int, Any]]:
-    with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
-        window = _Window(path, text)
-        window.take("[")
-        if window.next_character() == "]":
-            window.take("]")
-            return window.refuse_more()
-        while True:
-            window.next_character()
-            yield window.line, window.take_value()
-            if window.take(",]") == "]":
-                return window.refuse_more()
-
-
-class _Window:
-    """The part of a JSON text that is in memory, read from `position` on."""
-
-    def __init__(self, path: str | Path, text: TextIO) -> None:
-        self.path, self.text = path, text
-        self.buffer, self.position, self.line = "", 0, 1
-
-    def fill(self) -> bool:
-        """Drop what was read, double what is there; False at the file's end."""
-        more = self.text.read(max(PIECE, len(self.buffer) - self.position))
-        self.buffer, self.position = self.buffer[self.position :] + more, 0
-        return bool(more)
-
-    def move(self, position: int) -> None:
-        self.line += self.buffer.count("\n", self.position, position)
-        self.position = position
-
-    def next_character(self) -> str:
-        """The next character that is not white space, "" at the end; `position` and `line` stand on it."""
-        while True:
-            rest = len(self.buffer) - self.position
-            while rest and self.buffer[self.position] in " \t\r\n":
-                self.move(self.position + 1)
-                rest -= 1
-            if rest or not self.fill():
-                return self.buffer[self.position : self.position + 1]
-
-    def take(self, wanted: str) -> str:
-        found = self.next_character()
-        if not found or found not in wanted:
-            raise _Broken(KitError(f"{self.path}:{self.line}", f"{' or '.join(wanted)} of a JSON list", repr(found)))
-        self.move(self.position + 1)
-        return found
-
-    def refuse_more(self) -> None:
-        if found := self.next_character():
-            raise _Broken(KitError(f"{self.path}:{self.line}", "nothing after the JSON list", repr(found)))
-
-    def take_value(self) -> Any:
-        """The value at `position`. An error far from the buffer's end is one of the text, not of the cut."""
-        while True:
-            try:
-                value, end = json.JSONDecoder().raw_decode(self.buffer, self.position)
-            except RecursionError as error:
-                raise _Broken(KitError(f"{self.path}:{self.line}", "a JSON list of objects", error)) from None
-            except json.JSONDecodeError as error:
-                if len(self.buffer) - self.position > LONGEST_LINE:
-                    wanted, given = f"objects of at most {LONGEST_LINE:,} characters", "a longer one, or a broken one"
-                    raise _Broken(KitError(f"{self.path}:{self.line}", wanted, given)) from None
-                cut = error.pos >= len(self.buffer) - 16 or error.msg.startswith("Unterminated string")
-                if cut and self.fill():
-                    continue
-                line = self.line + self.buffer.count("\n", self.position, error.pos)
-                raise _Broken(KitError(f"{self.path}:{line}", "a JSON list of objects", error.msg)) from None
-            try:
-                _refuse_half_characters(self.buffer[self.position : end], value)
-            except UnicodeError as error:
-                raise _Broken(KitError(f"{self.path}:{self.line}", "text of whole characters", error)) from None
-            self.move(end)
-            return value
-
-
-def _refuse_half_characters(text: str, value: Any) -> None:
-    if "\\ud" in text or "\\uD" in text:
-        json.dumps(value, ensure_ascii=False).encode()

@@ -1,20 +1,15 @@
-"""What stands in the way on this machine: versions against the tested ranges, GPU, memory, threads.
+"""Versions: of Python and of packages against the ranges that were tested, and whether they fit each other.
 
 The ranges are the package's own requirements; a checkout's constraints.txt names the versions that passed together.
-Imports torch only to ask for the GPU and the threads.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import re
-import shutil
-import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,18 +17,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from kit.threads import chosen_by_user, cpu_quota, thread_count
-
 SHOWN = ("torch", "transformers")
 EXTRAS = ("widgets", "lab", "course")  # a look, a JupyterLab, pages; each is optional
 FAISS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")  # they hold the same module
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # What widgets need of each other, and the extension that each brings to JupyterLab, Notebook 7 and Voila.
 WIDGETS = {"ipywidgets": None, "jupyterlab_widgets": "@jupyter-widgets/jupyterlab-manager", "anywidget": "anywidget"}
-WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")  # what OpenMP's threads do while they wait
-LITTLE_MEMORY = 4e9  # bytes; the toy's quickstart needs less than half of it
-LITTLE_DISK = 5e9
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -58,22 +47,6 @@ class Requirements:
     def faiss(self) -> Requirement | None:
         """The range of faiss."""
         return next((one for each in self.extras.values() for one in each if one.name in FAISS), None)
-
-
-def checks() -> list[Check]:
-    """Every check, in the order in which they should be read; none of them changes anything."""
-    needs = requirements()
-    if needs is None:
-        advice = "pip install -e . in a checkout of the kit"
-        return [Check("kit", False, "neither installed nor a checkout: no versions are known", advice)]
-    return [
-        check_python(needs.python),
-        *check_packages(needs.packages),
-        check_faiss(needs.faiss),
-        *(check_extra(name, needs.extras[name]) for name in EXTRAS if name in needs.extras),
-        check_tested_together(CHECKOUT / "constraints.txt"),
-        *(_guarded(name, look) for name, look in MACHINE.items()),
-    ]
 
 
 def requirements() -> Requirements | None:
@@ -116,8 +89,8 @@ def check_packages(needs: tuple[Requirement, ...]) -> list[Check]:
 
 def check_extra(name: str, needs: tuple[Requirement, ...]) -> Check:
     """The packages of an extra: those that are installed against their ranges. None has to be there."""
-    there = [check_package(one) for one in needs if _version(one.name) is not None]
-    missing = [one.name for one in needs if _version(one.name) is None]
+    there = [check_package(one) for one in needs if version_of(one.name) is not None]
+    missing = [one.name for one in needs if version_of(one.name) is None]
     extra = _together(f"extra {name}", there)
     if missing and extra.ok:
         found = f"{', '.join(missing)} missing" if there else "not installed"
@@ -134,7 +107,7 @@ def _together(name: str, every: list[Check]) -> Check:
 def check_package(need: Requirement) -> Check:
     """An installed package against the range that was tested."""
     remedy = f"pip install '{need.name}{need.specifier}'"
-    version = _version(need.name)
+    version = version_of(need.name)
     if version is None:
         return Check(need.name, False, f"missing (wanted {need.specifier})", remedy)
     ok = need.specifier.contains(version, prereleases=True)
@@ -148,7 +121,7 @@ def check_tested_together(constraints: Path) -> Check:
     if not constraints.is_file():
         return Check(name, True, "not known here (a checkout's constraints.txt lists the versions)")
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;#\n]+)", constraints.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    installed = [(package, pin, version) for package, pin in pins if (version := _version(package)) is not None]
+    installed = [(package, pin, version) for package, pin in pins if (version := version_of(package)) is not None]
     other = [
         f"{package} {version} (tested: {pin})"
         for package, pin, version in installed
@@ -162,7 +135,7 @@ def check_tested_together(constraints: Path) -> Check:
 
 def check_faiss(need: Requirement | None) -> Check:
     """One of faiss's packages: none is missing, two overwrite each other. conda's is called plain faiss."""
-    installed = [name for name in (*FAISS, "faiss") if _version(name) is not None]
+    installed = [name for name in (*FAISS, "faiss") if version_of(name) is not None]
     if len([name for name in installed if name != "faiss"]) > 1:
         remedy = f"pip uninstall -y {' '.join(installed)}, then pip install the one you want"
         return Check("faiss", False, f"{' and '.join(installed)}, which overwrite each other", remedy)
@@ -171,7 +144,7 @@ def check_faiss(need: Requirement | None) -> Check:
     if find_spec("faiss") is None:
         remedy = f"pip install --force-reinstall {installed[0]}"
         return Check("faiss", False, f"{installed[0]} without its module", remedy)
-    version = _version(installed[0]) or ""
+    version = version_of(installed[0]) or ""
     ok = need is None or need.specifier.contains(version, prereleases=True)
     wanted = "" if need is None else str(need.specifier)
     found = f"{installed[0]} {version}" + (f" (wanted {wanted})" if wanted else "")
@@ -180,25 +153,25 @@ def check_faiss(need: Requirement | None) -> Check:
 
 def check_widgets() -> Check:
     """Whether the widgets' packages fit each other, and JupyterLab has their extensions, whole and switched on."""
-    missing = [name for name in WIDGETS if _version(name) is None]
+    missing = [name for name in WIDGETS if version_of(name) is None]
     if "ipywidgets" in missing:
         return Check("widgets", True, "not installed (pip install 'kit[widgets]' for the explorers)")
     if missing:
         return Check("widgets", False, f"{', '.join(missing)} missing", f"pip install {' '.join(missing)}")
-    versions = ", ".join(f"{name} {_version(name)}" for name in WIDGETS)
+    versions = ", ".join(f"{name} {version_of(name)}" for name in WIDGETS)
     for name in WIDGETS:
         for need in map(Requirement, importlib.metadata.requires(name) or []):
-            version = _version(need.name)
+            version = version_of(need.name)
             if need.name not in WIDGETS or version is None or need.marker is not None:
                 continue
             if not need.specifier.contains(version, prereleases=True):
                 remedy = f"pip install --upgrade {' '.join(WIDGETS)}"
-                return Check("widgets", False, f"{name} {_version(name)} needs {need}, here is {version}", remedy)
+                return Check("widgets", False, f"{name} {version_of(name)} needs {need}, here is {version}", remedy)
     for name, extension in WIDGETS.items():
         if extension and (trouble := _extension_trouble(name, extension)):
             return Check("widgets", False, *trouble)
     advice = "where JupyterLab runs in another environment, that one needs jupyterlab_widgets and anywidget too"
-    return Check("widgets", True, versions, "" if _version("jupyterlab") else advice)
+    return Check("widgets", True, versions, "" if version_of("jupyterlab") else advice)
 
 
 def _extension_trouble(name: str, extension: str) -> tuple[str, str] | None:
@@ -225,121 +198,8 @@ def _extension_trouble(name: str, extension: str) -> tuple[str, str] | None:
     return None
 
 
-def check_gpu() -> Check:
-    """The GPUs that torch sees. None is no mistake: the toy scale needs none."""
-    import torch
-
-    if torch.cuda.is_available():
-        devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-        names = ", ".join(f"{one.name} ({one.total_memory / 1e9:.0f} GB)" for one in devices)
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Check("gpu", True, names, "" if native else "no bfloat16 here: use --dtype float32 and --precision no")
-    if Path("/proc/driver/nvidia").exists() or shutil.which("nvidia-smi"):
-        build = torch.version.cuda
-        why = f"is built for CUDA {build}: is the driver new enough?" if build else "is built without CUDA"
-        return Check("gpu", True, "an NVIDIA driver, but torch sees no GPU", f"torch {torch.__version__} {why}")
-    return Check("gpu", True, "none (the toy scale needs none)")
-
-
-def check_memory() -> Check:
-    """The memory of this machine, or of this container where it has less."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    limit = _container_limit()
-    total = memory.total if limit is None else min(limit, memory.total)
-    found = f"{total / 1e9:.1f} GB, {min(memory.available, total) / 1e9:.1f} GB free"
-    ok = total >= LITTLE_MEMORY
-    return Check("memory", ok, found, "" if ok else f"{LITTLE_MEMORY / 1e9:.0f} GB at least: notebooks may be killed")
-
-
-def _container_limit() -> int | None:
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(name).read_text().strip()
-        except OSError:
-            continue
-        if text.isdecimal():
-            return int(text)
-    return None
-
-
-def check_threads() -> Check:
-    """The threads that torch computes with under the kit, and the processors that this process may use."""
-    import torch
-
-    import kit.device  # noqa: F401  (it lowers torch's threads, as every reader and encoder does)
-
-    threads, allowed, quota, setting = torch.get_num_threads(), thread_count(), cpu_quota(), chosen_by_user()
-    found = f"{threads} of torch on {allowed} of {os.cpu_count()} processors"
-    found += "" if quota is None else f" (the container's quota: {quota:.3g})"
-    found += f"; {setting}={os.environ[setting]}" if setting else ""
-    found += "".join(f"; {name} {os.environ[name]}" for name in WAITING if name in os.environ)
-    advice = ""
-    if threads > allowed:
-        advice = f"more threads than processors slow each other down: OMP_NUM_THREADS={allowed}"
-    elif threads < allowed // 2:
-        advice = f"{threads} of {allowed} processors are used" + (f": {setting} is set" if setting else "")
-    return Check("threads", True, found, advice)
-
-
-def check_openmp() -> Check:
-    """Whether torch and faiss bring an OpenMP each, which on macOS can end Python without a word."""
-    if sys.platform != "darwin":
-        return Check("openmp", True, "torch and faiss get on with each other on this system")
-    found = "macOS: torch's and faiss's packages bring an OpenMP each, and Python may crash when both compute"
-    advice = "if Python crashes in a search: OMP_NUM_THREADS=1 before it starts, or both from conda-forge (one OpenMP)"
-    return Check("openmp", True, found, advice)
-
-
-def check_disk() -> Check:
-    """The free disk in the working folder; Wikipedia's vectors alone are 32 GB."""
-    free = shutil.disk_usage(Path.cwd()).free
-    advice = "" if free >= LITTLE_DISK else "enough for the toy, not for released checkpoints and their indexes"
-    return Check("disk", True, f"{free / 1e9:.1f} GB free in {Path.cwd()}", advice)
-
-
-def check_toy_models() -> Check:
-    """The toy models that quickstart and the notebooks begin from."""
-    from kit.checkpoints.downloads import TOYS
-    from kit.shipped import DATA
-
-    missing = [name for name in TOYS.values() if not (DATA / name / "config.json").is_file()]
-    if missing:
-        return Check("toy models", False, f"no {' and no '.join(missing)} in {DATA}", "a whole checkout has them")
-    return Check("toy models", True, f"{', '.join(TOYS.values())} in {DATA}")
-
-
-def check_browser() -> Check:
-    """A browser for the widgets' own tests; nothing else needs one."""
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None and _version("playwright") is not None:
-        advice = "for the explorers' tests: apt-get install chromium"
-        return Check("browser (optional)", True, "none: the tests in tests/browser cannot run", advice)
-    return Check("browser (optional)", True, browser or "none (only the explorers' own tests need one)")
-
-
-MACHINE: dict[str, Callable[[], Check]] = {
-    "widgets": check_widgets,
-    "gpu": check_gpu,
-    "memory": check_memory,
-    "threads": check_threads,
-    "openmp": check_openmp,
-    "disk": check_disk,
-    "toy models": check_toy_models,
-    "browser": check_browser,
-}
-
-
-def _guarded(name: str, look: Callable[[], Check]) -> Check:
-    """The check, or what kept it from being made (a package that does not import)."""
-    try:
-        return look()
-    except (ImportError, OSError, RuntimeError, ValueError) as error:
-        return Check(name, False, f"{type(error).__name__}: {error}".splitlines()[0], "see the packages above")
-
-
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """The version of an installed package."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
