@@ -15,6 +15,11 @@ export const STRIPES = { shape: "/", fillmode: "overlay", fgcolor: "rgba(255,255
 export const SERIES = ["#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0072B2", "#D55E00"];
 export const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 export const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "pentagon"];
+const LOOKS = [
+  { name: "other passages", marker: { color: OTHER } },
+  { name: "★ gold passages", marker: { color: GOLD, pattern: STRIPES } },
+];
+export const lookOf = (gold) => LOOKS[Number(gold)];
 export const nth = (choices, number) => choices[number % choices.length];
 
 function loaded(source) {
@@ -82,6 +87,17 @@ function styled(layout, ink, paper = "rgba(0,0,0,0)") {
     font: { color: ink, size: 12.5, family: "system-ui, sans-serif" }, hoverlabel: { font: { size: 13 } },
     autosize: true,
   }; // prettier-ignore
+}
+
+// Horizontal bars of passages, a trace for gold ones and one for others, first on top: { x, text, gold } of each passage.
+export function barsOf({ x, text, gold, axes = {} }) {
+  return [true, false].map((kind) => {
+    const places = x.map((_, n) => n).filter((n) => gold[n] === kind);
+    return {
+      type: "bar", orientation: "h", y: places, x: places.map((n) => x[n]), text: places.map((n) => text[n]), width: 0.72,
+      textposition: "outside", cliponaxis: false, hoverinfo: "skip", marker: lookOf(kind).marker, ...axes,
+    }; // prettier-ignore
+  });
 }
 
 // A chart in an element of its own; show({ data, layout }, label) draws, picture(format) is a promise of its address.

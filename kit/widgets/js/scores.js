@@ -3,7 +3,7 @@
 // app.data: { questions: [{ id, text }], titles, passages (q, u), gold (q, u), values: { table: (q, u) },
 // agreements: { "a|b": (q, 3) }, held, of }. A cell that a table does not score is NaN.
 
-import { DASHES, GOLD, nth, OTHER, SERIES, STRIPES, SYMBOLS } from "./chart.js";
+import { barsOf, DASHES, lookOf, nth, SERIES, SYMBOLS } from "./chart.js";
 import { mean, percent, range, short, written } from "./dom.js";
 import { explorer } from "./explorer.js";
 import { lossOver, softmax, takesTemperature } from "./losses.js";
@@ -150,19 +150,10 @@ function barColumns(labels, columns, gold, shares, narrow) {
       text: short(name, 34), xref: `x${axis} domain`, yref: "paper", x: 0.5, y: 1, yanchor: "bottom", showarrow: false,
     }); // prettier-ignore
     const text = values.map((value) => (n < shares ? percent(value) : written(value, 2)));
-    return [true, false].map((kind) => barsOf(values, text, gold, kind, axis));
+    const x = values.map((value) => (Number.isFinite(value) ? value : 0));
+    return barsOf({ x, text, gold, axes: { xaxis: `x${axis}`, yaxis: `y${axis}` } });
   });
   return { data, layout };
-}
-
-function barsOf(values, text, gold, kind, axis) {
-  const cells = range(values.length).filter((n) => gold[n] === kind);
-  return {
-    type: "bar", orientation: "h", x: cells.map((n) => (Number.isFinite(values[n]) ? values[n] : 0)), y: cells,
-    text: cells.map((n) => text[n]), textposition: "outside", cliponaxis: false, width: 0.72,
-    marker: kind ? { color: GOLD, pattern: STRIPES } : { color: OTHER }, hoverinfo: "skip",
-    xaxis: `x${axis}`, yaxis: `y${axis}`,
-  }; // prettier-ignore
 }
 
 // All questions: how each table's scores (or shares) spread, gold passages apart from others.
@@ -205,8 +196,8 @@ function histogram(state, view, name, axis, legend) {
   const [low, high] = [all.reduce((a, b) => Math.min(a, b), Infinity), all.reduce((a, b) => Math.max(a, b), -Infinity)];
   const size = (high - low) / BINS || 1;
   const x = range(BINS).map((bin) => low + (bin + 0.5) * size);
-  const kinds = [["other passages", values.other, { color: OTHER }], ["★ gold passages", values.gold, { color: GOLD, pattern: STRIPES }]];
-  const traces = kinds.map(([kind, scores, marker]) => {
+  const kinds = [[values.other, lookOf(false)], [values.gold, lookOf(true)]];
+  const traces = kinds.map(([scores, { name: kind, marker }]) => {
     const counts = x.map(() => 0);
     scores.forEach((value) => (counts[Math.min(BINS - 1, Math.floor((value - low) / size))] += 1));
     return {
@@ -215,7 +206,7 @@ function histogram(state, view, name, axis, legend) {
       hovertemplate: `%{x:.3g}: %{y:.1%} of ${kind}<extra></extra>`,
     }; // prettier-ignore
   });
-  const spans = kinds.map(([kind, scores]) => {
+  const spans = kinds.map(([scores, { name: kind }]) => {
     const sorted = [...scores].sort((a, b) => a - b);
     const at = (share) => (sorted.length ? written(sorted[Math.round(share * (sorted.length - 1))]) : "–");
     return [kind, String(sorted.length), at(0), at(0.5), at(1)];
@@ -254,8 +245,8 @@ function marginCurves(data, state, view) {
 // The mean gradient at each place of the teacher's order, times the questions: the size of one question's.
 function gradientByPlace(state, view) {
   const places = view.rows.reduce((most, row) => Math.max(most, row.gold.length), 0);
-  const kinds = [["★ gold passages", true, { color: GOLD, pattern: STRIPES }], ["other passages", false, { color: OTHER }]];
-  const data = kinds.map(([name, kind, marker]) => {
+  const data = [true, false].map((kind) => {
+    const { name, marker } = lookOf(kind);
     const y = range(places).map((place) => {
       const counted = (row) => row.gold[place] === kind && Number.isFinite(row.values[state.student][place]);
       const found = view.rows.map((row, n) => (counted(row) ? view.at.gradients[n][place] * view.rows.length : NaN));
@@ -269,7 +260,7 @@ function gradientByPlace(state, view) {
   layout.xaxis = { title: { text: "place in the teacher's order" }, dtick: places <= 25 ? 1 : 10 };
   layout.yaxis = { title: { text: `mean gradient of ${state.loss}` }, exponentformat: "power" };
   const rows = range(places).map((place) => [String(place + 1), ...data.map(({ y }) => written(y[place], 4))]);
-  const table = { header: ["place", ...kinds.map(([name]) => name)], rows };
+  const table = { header: ["place", ...data.map(({ name }) => name)], rows };
   return { title: `Gradient of ${state.loss} by place in the teacher’s order`, figure: { data, layout }, table };
 }
 

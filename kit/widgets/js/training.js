@@ -4,7 +4,7 @@
 // questions, labels (of each), gold (r, k), scores: { name: (m, r, k) }, bars: { name: (m, 2, b) }, edges: { name: (m, 2) },
 // on_top: { name: (m) } }, m being the kept steps: the first is before the training.
 
-import { DASHES, GOLD, nth, OTHER, SERIES, STRIPES, SYMBOLS } from "./chart.js";
+import { barsOf, DASHES, GOLD, lookOf, nth, OTHER, SERIES, SYMBOLS } from "./chart.js";
 import { button, make, percent, range, short, written } from "./dom.js";
 import { explorer } from "./explorer.js";
 
@@ -133,14 +133,7 @@ function passageScores(at) {
   const [low, high] = [Math.min(0, ...all), Math.max(0, ...all)]; // one scale for all steps
   const room = 0.3 * (high - low || 1);
   const labels = kept.map((cell) => `${order.indexOf(cell) + 1} ${at.gold[cell] ? "★ " : ""}${short(at.labels[cell], 24)}`);
-  const data = [true, false].map((kind) => {
-    const places = range(kept.length).filter((n) => at.gold[kept[n]] === kind);
-    return {
-      type: "bar", orientation: "h", y: places, x: places.map((n) => known[n]), width: 0.72, hoverinfo: "skip",
-      text: places.map((n) => written(known[n])), textposition: "outside", cliponaxis: false,
-      marker: kind ? { color: GOLD, pattern: STRIPES } : { color: OTHER },
-    }; // prettier-ignore
-  });
+  const data = barsOf({ x: known, text: known.map((value) => written(value)), gold: kept.map((cell) => at.gold[cell]) });
   const layout = { height: 50 + 21 * Math.max(4, kept.length), showlegend: false, margin: { l: 10, r: 12, t: 8, b: 24 } };
   layout.xaxis = { range: [low - (low < 0 ? room : 0), high + (high > 0 ? room : 0)] };
   layout.yaxis = { tickvals: range(kept.length), ticktext: labels, range: [kept.length - 0.4, -0.6], showgrid: false };
@@ -180,10 +173,9 @@ function spreadOfAll(at) {
   const [from, to] = [edges[2 * place], edges[2 * place + 1]];
   const size = (to - from) / bins;
   const middles = range(bins).map((bin) => from + (bin + 0.5) * size);
-  const kinds = [["★ gold passages", { color: GOLD, pattern: STRIPES }], ["other passages", { color: OTHER }]];
   const shares = (kind) => [...watched.bars[name].subarray((2 * place + kind) * bins, (2 * place + kind + 1) * bins)];
   const data = [1, 0].map((kind) => ({
-    type: "bar", name: kinds[kind][0], x: middles, y: shares(kind), width: size, opacity: 0.75, marker: kinds[kind][1],
+    type: "bar", ...lookOf(!kind), x: middles, y: shares(kind), width: size, opacity: 0.75,
     hovertemplate: "%{x:.3g}: %{y:.1%}<extra></extra>",
   })); // prettier-ignore
   const layout = { height: 210, bargap: 0, yaxis: { tickformat: ".0%", nticks: 4 } };
