@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from kit.bench.measures import seconds_of
 from kit.index import VectorIndex, build_index
+from kit.index.search import matrix_of
 from kit.index.vectors import Vectors
 from kit.retrieve.dense import exact_search
 from kit.types import KitError
@@ -166,27 +167,16 @@ def recall_of(found: np.ndarray, wanted: np.ndarray) -> float:
 def checked_vectors(vectors: Any, questions: Any, k: int) -> tuple[Any, Float[np.ndarray, "x d"]]:
     """The vectors, and the question vectors as float32 (x, d); `KitError` where they do not fit each other."""
     if not isinstance(vectors, Vectors):
-        vectors = _as_matrix("vectors", vectors)
-    asked = _as_matrix("question_vectors", questions)
+        vectors = matrix_of(vectors, "vectors")
+    asked = matrix_of(questions, "question_vectors")
+    for what, matrix in (("vectors", vectors), ("question_vectors", asked)):
+        if 0 in matrix.shape:
+            raise KitError(what, "a matrix (x, d) with rows", f"an array of shape {tuple(matrix.shape)}")
     if asked.shape[1] != vectors.shape[1]:
         raise KitError("question_vectors", f"vectors of {vectors.shape[1]} numbers, as the passages'", asked.shape[1])
     if not 1 <= k <= len(vectors):
         raise KitError("k", f"from 1 to the {len(vectors)} vectors", k)
     return vectors, asked
-
-
-def _as_matrix(what: str, given: Any) -> Float[np.ndarray, "x d"]:
-    given = given.detach().cpu().float() if hasattr(given, "detach") else given
-    try:
-        matrix = np.ascontiguousarray(given, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise KitError(what, "a matrix of numbers (x, d)", type(given).__name__) from None
-    if matrix.ndim != 2 or not matrix.size:
-        raise KitError(what, "a matrix (x, d) with rows", f"an array of shape {matrix.shape}")
-    broken = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if len(broken):
-        raise KitError(f"{what}, row {broken[0]}", "finite numbers", "NaN or infinity")
-    return matrix
 
 
 def _searched(index: VectorIndex, asked: np.ndarray, trial: Trial, options: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from kit.arguments import one_of
 from kit.files import refuse_overwriting
 from kit.types import KitError
 
@@ -147,13 +148,6 @@ def as_options(**names: str) -> Iterator[None]:
         raise KitError(option, error.wanted, error.given) from None
 
 
-def named(option: str, given: str, names: Collection[str]) -> str:
-    """What was given, which is one of the names; `KitError` else."""
-    if given not in names:
-        raise KitError(option, f"one of {', '.join(names)}", repr(given))
-    return given
-
-
 def changes_of(**options: Any) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
@@ -191,7 +185,7 @@ def load_encoder(
     from kit.encoder import FAMILIES, DualEncoder
 
     if family is not None:
-        named("--family", family, FAMILIES)
+        one_of("--family", family, FAMILIES)
     options: Any = {"family": family, "passage_tower": passage_model, "tokenizer": tokenizer}
     return DualEncoder.from_pretrained(model, device=device, dtype=dtype, **options)
 

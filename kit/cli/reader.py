@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kit.arguments import one_of
 from kit.cli.options import (
     Aggregation,
     Batch,
@@ -25,7 +26,6 @@ from kit.cli.options import (
     command,
     file_to_write,
     group,
-    named,
     options_of,
     own_device,
     run_folder,
@@ -85,7 +85,7 @@ def train(
     from kit.reader import FiDReader
     from kit.train import READER_TRAINING, RunOptions, exact_match_of, train_reader
 
-    config = READER_TRAINING[named("--scale", scale, READER_TRAINING)]
+    config = READER_TRAINING[one_of("--scale", scale, READER_TRAINING)]
     with as_options():
         changes = with_checkpoints(config.optimisation, optimisation)
         config = replace(config, **changes_of(questions=batch, n_context=n_context))
@@ -143,7 +143,7 @@ def evaluate(
     from kit.metrics import answer_measures, bootstrap_interval
     from kit.reader import FiDReader, read_in_shares
 
-    named("--aggregation", aggregation, AGGREGATIONS)
+    one_of("--aggregation", aggregation, AGGREGATIONS)
     reader = FiDReader.from_pretrained(model, device=own_device(device), dtype=dtype, tokenizer=tokenizer)
     rows = []
     for count in counts:
@@ -209,11 +209,11 @@ def score(
     from kit.attention import AGGREGATIONS
     from kit.teachers import TEACHERS, Ensemble, load_teacher, score_file
 
-    named("--teacher", teacher, TEACHERS)
+    one_of("--teacher", teacher, TEACHERS)
     if aggregation is not None:
         if teacher != "fid_kd":
             raise KitError("--aggregation", "the teacher fid_kd", repr(teacher))
-        named("--aggregation", aggregation, AGGREGATIONS)
+        one_of("--aggregation", aggregation, AGGREGATIONS)
     options = changes_of(n_context=n_context, batch_size=batch, aggregation=aggregation, tokenizer=tokenizer)
     place = own_device(device)
     teachers = [load_teacher(teacher, name, device=place, dtype=dtype, **options) for name in model]

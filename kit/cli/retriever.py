@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kit.arguments import one_of
 from kit.cli.options import (
     Batch,
     Device,
@@ -26,7 +27,6 @@ from kit.cli.options import (
     file_to_write,
     group,
     load_encoder,
-    named,
     options_of,
     own_device,
     part_of,
@@ -115,8 +115,8 @@ def train(
 
     if questions is not None and passages is not None:
         loaded = load_triple_examples(examples, questions, passages)
-    chosen = RECIPES[named("--recipe", recipe, RECIPES)]
-    named("--scale", scale, SCALES)
+    chosen = RECIPES[one_of("--recipe", recipe, RECIPES)]
+    one_of("--scale", scale, SCALES)
     with as_options(passages="--n-context"):
         chosen = chosen.changed(
             scale,
@@ -170,7 +170,7 @@ def embed(
     from kit.data import load_passages
     from kit.index.vectors import DTYPES
 
-    named("--vectors", vectors, DTYPES)
+    one_of("--vectors", vectors, DTYPES)
     share = this_process() if part is None else part_of(part)
     refuse_strangers(out, ("plan.json", "ids.parquet"), "vectors of the same passages")
     corpus = load_passages(passages)

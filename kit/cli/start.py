@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
+from kit.arguments import one_of
 from kit.cli.options import (
     Aggregation,
     Device,
     JsonOut,
     Seed,
     changes_of,
-    named,
     own_device,
     say,
     show_table,
@@ -101,13 +101,13 @@ def rounds(
     from kit.rounds import RoundsPlan, run_rounds
     from kit.train import DISTILLATION, READER_TRAINING
 
-    configs: Any = {"reader": READER_TRAINING[named("--scale", scale, DISTILLATION)]}
-    configs["student"] = DISTILLATION[scale].for_loss(named("--loss", loss, LOSSES))
+    configs: Any = {"reader": READER_TRAINING[one_of("--scale", scale, DISTILLATION)]}
+    configs["student"] = DISTILLATION[scale].for_loss(one_of("--loss", loss, LOSSES))
     for name, steps in (("reader", reader_steps), ("student", student_steps)):
         how = configs[name].optimisation
         changes = with_checkpoints(how, changes_of(steps=steps, seed=seed))
         configs[name] = replace(configs[name], optimisation=how.changed(**changes))
-    named("--aggregation", aggregation, AGGREGATIONS)
+    one_of("--aggregation", aggregation, AGGREGATIONS)
     plan = RoundsPlan(
         rounds=rounds, loss=loss, aggregation=aggregation, seed=seed, **configs,
         **changes_of(retrieved=k, read=n_context, scored=scored),
@@ -220,7 +220,7 @@ def bench(
     """
     from kit.bench import SIZES, run_bench
 
-    named("--size", size, SIZES)
+    one_of("--size", size, SIZES)
     with redirect_stdout(sys.stderr):
         result = run_bench(size, n_context=passages, corpus=corpus, device=own_device(device), seed=seed, say=say)
     if as_json:

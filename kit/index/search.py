@@ -101,7 +101,7 @@ class VectorIndex:
         ([['c', 'a', 'b', '']], [[3.0, 2.0, 1.0, nan]])
         """
         k = whole_number("search", "k", k, most=MOST_K)
-        vectors = _matrix(vectors, "question vectors")
+        vectors = matrix_of(vectors, "question vectors")
         if vectors.shape[1] != self.dimension:
             raise KitError("search", f"vectors of the index's dimension {self.dimension}", vectors.shape[1])
         options = self._options(nprobe, ef_search)
@@ -210,7 +210,7 @@ def build_index(
         fingerprint = fingerprint or vectors.fingerprint
     else:
         vectors = vectors.detach().cpu() if hasattr(vectors, "detach") else vectors
-        vectors = vectors if isinstance(vectors, np.ndarray) else _matrix(vectors, "vectors")
+        vectors = vectors if isinstance(vectors, np.ndarray) else matrix_of(vectors, "vectors")
     if not (ids is None or isinstance(ids, pyarrow.Array)):
         ids = list_of("build_index", ids, str, "ids")
     if ids is None or len(vectors.shape) != 2 or len(ids) != len(vectors) or not len(ids):
@@ -251,7 +251,7 @@ def _digest_of_parts(path: Path) -> str:
 DIGESTS = {"index_digest": _digest_of_parts, "index_sha256": file_digest}
 
 
-def _matrix(vectors: Any, what: str) -> np.ndarray:
+def matrix_of(vectors: Any, what: str) -> np.ndarray:
     """Contiguous float32 (x, d); `KitError` for another shape, or the first row that is not finite."""
     if hasattr(vectors, "detach"):  # a torch tensor, without importing torch
         vectors = vectors.detach().cpu().float().numpy()
@@ -272,7 +272,7 @@ def _blocks(vectors: Any) -> Iterator[np.ndarray]:
     shards = vectors.shards() if isinstance(vectors, Vectors) else [(0, vectors)]
     for first, shard in shards:
         for start in range(0, len(shard), ROWS_AT_ONCE):
-            yield _matrix(shard[start : start + ROWS_AT_ONCE], f"vectors from row {first + start}")
+            yield matrix_of(shard[start : start + ROWS_AT_ONCE], f"vectors from row {first + start}")
 
 
 def _sample(vectors: Any, count: int, seed: int) -> np.ndarray:
@@ -282,7 +282,7 @@ def _sample(vectors: Any, count: int, seed: int) -> np.ndarray:
         rows = np.sort(np.random.default_rng(seed).choice(len(rows), count, replace=False))
     shards = vectors.shards() if isinstance(vectors, Vectors) else [(0, vectors)]
     parts = [shard[rows[(rows >= first) & (rows < first + len(shard))] - first] for first, shard in shards]
-    return _matrix(np.concatenate(parts), "vectors")
+    return matrix_of(np.concatenate(parts), "vectors")
 
 
 def _enough(faiss: ModuleType, index: Any) -> int:

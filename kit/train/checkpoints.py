@@ -6,7 +6,6 @@ killed at any moment goes on from its last whole checkpoint, and a broken or for
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kit.files import contents, locked, read_json, write_json, written_aside
+from kit.files import contents, file_digest, locked, read_json, write_json, written_aside
 from kit.train.signatures import ANEW, as_read, compare_runs, distinct_weights, model_digest
 from kit.types import KitError
 
@@ -53,7 +52,7 @@ class Checkpointer:
         state = {
             "step": step,
             "top": top if math.isfinite(top) else None,
-            "files": {name: _file_digest(self.folder / name) for name in written},
+            "files": {name: file_digest(self.folder / name) for name in written},
             "signature": self.signature,
             "losses": history.losses,
             "evaluations": history.evaluations,
@@ -73,7 +72,7 @@ class Checkpointer:
         compare_runs(path, state["signature"], self.signature)
         for name, digest in state["files"].items():
             file = self.folder / name
-            if not file.exists() or _file_digest(file) != digest:
+            if not file.exists() or file_digest(file) != digest:
                 given = "another or a broken file" if file.exists() else "none"
                 raise KitError(str(file), f"the checkpoint of step {state['step']} {ANEW}", given)
         weights, moments = (self._load(self.folder / name) for name in state["files"])
@@ -149,11 +148,6 @@ def _read_state(path: Path) -> dict[str, Any]:
         if not isinstance(state.get(name), kind):
             raise KitError(str(path), f"the state of a training, with {name!r} {ANEW}", "one without")
     return state
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
