@@ -9,7 +9,8 @@ SETUP = """
 import numpy as np, torch, kit; torch.set_num_threads(1)
 from kit.toy import DATA, build_world
 from kit.train import TrainingHistory
-from kit.widgets import AttentionExplorer, IndexLab, LossLab, Playground, ScoreDistributions, TrainingView
+from kit.widgets import (AttentionExplorer, EmbeddingExplorer, IndexLab, LossLab, Playground, ScoreDistributions,
+                         TrainingView)
 world = build_world(generated=0, passages_each=2, questions_each=1)
 corpus = kit.data.Corpus(world.passages.values()); questions = world.questions["test"][:4]
 bm25 = kit.BM25(corpus); table = bm25.retrieve(questions, 4)
@@ -22,6 +23,9 @@ index = IndexLab(vectors, vectors[:20], specs=['Flat', 'HNSW8'])
 training = TrainingView(table=lambda: (table, table.mask), questions=questions, corpus=corpus, display=False)
 training(TrainingHistory([{'step': n + 1, 'loss': 1 / (n + 1)} for n in range(20)]))
 playground = Playground(corpus, {'BM25': bm25}, reader, questions=questions, k=3)
+student = kit.DualEncoder.from_pretrained("toy-bert", device="cpu")
+few = kit.data.Corpus([corpus[i] for i in dict.fromkeys(table.passage_ids.ravel().tolist())])
+embedding = EmbeddingExplorer({'before': student, 'after': student}, questions, few, table)
 """
 # What Python hears shows beside the explorers: the page alone cannot fake it.
 HEARD = """
@@ -32,7 +36,7 @@ for one in (scores, training, index):
     one.observe(lambda change: setattr(heard, 'value', line()), 'state')
 heard
 """
-CELLS = [SETUP, HEARD, "scores", "attention", "lab", "index", "training", "playground"]
+CELLS = [SETUP, HEARD, "scores", "attention", "lab", "index", "training", "playground", "embedding"]
 PLOTLY = 400_000  # bytes: a message this large holds plotly.js
 # Every control that can be used now.
 USABLE = """() => {
@@ -82,7 +86,7 @@ def every_control_is_reached(page) -> None:
 def test_every_explorer_is_drawn_and_taken_by_keys_alone(kind, request, run_notebook, pictures):
     where = request.getfixturevalue(kind)
     page = run_notebook(where, CELLS, dark=kind == "lab", size=(1366, 6000))
-    page.wait_for_function("() => document.querySelectorAll('.kit-chart .main-svg').length >= 9")
+    page.wait_for_function("() => document.querySelectorAll('.kit-chart .main-svg').length >= 10")
     page.wait_for_selector(".at-list .at-row[aria-selected=true]")
     page.wait_for_timeout(1000)
     assert sum(size > PLOTLY for size in page.received) <= 2  # one that a page asked for, one that a training holds
