@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rounds_table import main, results_table, rounds_figures
+from tables import run_command
 
 from kit.data import save_passages, save_questions
 from kit.shipped import DATA
@@ -78,6 +79,15 @@ def test_the_page_and_the_notebooks_file_are_of_the_same_runs():
 def test_an_unfinished_run_is_named(tmp_path):
     with pytest.raises(KitError, match="seed-0: wanted a finished run of kit quickstart"):
         results_table([tmp_path / "seed-0"])
+
+
+def test_a_mistake_on_the_command_line_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["rounds_table.py", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        run_command(main)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error == f"error: {tmp_path}: wanted a finished run of kit quickstart, given no figures.json\n"
 
 
 def test_the_figures_of_each_round_are_those_of_the_tables(tmp_path):

@@ -1,6 +1,6 @@
 """Pre-train the toy BERT in data/toy/bert, where the toy's retrievers start: `python data/make/bert.py`.
 
-The inverse cloze task on imagined passages (kit.toy.counterfactual): no question, no answer and no reader is seen.
+The inverse cloze task on imagined passages (kit.toy.counterfactual): no question, no answer and no reader takes part.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from tables import Threads, exit_if_interrupted
+from tables import Threads, exit_if_interrupted, run_command
 from transformers import BertConfig
 
 from kit.encoder import DualEncoder
@@ -76,4 +76,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

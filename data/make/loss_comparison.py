@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from tables import Seeds, Threads, measured_rows, recall_figures
+from tables import Seeds, Threads, measured_rows, recall_figures, run_command
 
 from kit.course import Course, load_course
 from kit.encoder import DualEncoder
@@ -97,7 +97,7 @@ def compare(
     sizes: Sizes = Sizes(),
     toy: Course | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of all runs; they and the teachers' scores are kept in `folder`, and what is there is not made again."""
+    """The rows of all runs; they and the teachers' scores are kept in `folder` and not measured again."""
     folder = Path(folder)
     toy = toy or load_course("toy")
     start = {"seed": seeds[0], "rate": 0.0}
@@ -176,4 +176,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 import typer
 from safetensors.torch import save_file
-from tables import Threads, exit_if_interrupted
+from tables import Threads, exit_if_interrupted, run_command
 from torch import Tensor, nn
 from transformers import DPRConfig, DPRReader
 
@@ -277,4 +277,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

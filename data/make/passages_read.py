@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from tables import Seeds, Threads, measured_rows
+from tables import Seeds, Threads, measured_rows, run_command
 
 from kit.course import Course, load_course
 from kit.files import write_json
@@ -45,7 +45,7 @@ def compare(
 ) -> list[dict[str, Any]]:
     """A row a reader: `trained_n` (None: not fine-tuned), `seed`, and `em`, {N read: right or wrong by question}.
 
-    Rows are kept in `folder`, and those that are there are not made again.
+    Rows are kept in `folder`, and those that are there are not measured again.
     """
     toy = toy or load_course("toy")
     runs = [(seeds[0], None), *((seed, n) for seed in seeds for n in sizes.train_n)]
@@ -95,4 +95,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -1,4 +1,4 @@
-"""Every recipe trained at toy scale from one start and measured: the table of docs/recipes.md, made again by
+"""Every recipe trained at toy scale from one start and measured: the table of docs/recipes.md, written by
 `python data/make/recipes_table.py`.
 
 All learn from the same training questions and BM25's passages for them; the test questions' entities are new to all.
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from tables import Threads, markdown_table, measured_rows, recall_figures, write_between
+from tables import Threads, markdown_table, measured_rows, recall_figures, run_command, write_between
 
 from kit.course import Course, load_course
 from kit.encoder import DualEncoder
@@ -37,7 +37,7 @@ WORK, PAGE, RESULTS = Path("runs/recipes"), Path("docs/recipes.md"), DATA / "res
 
 @dataclass(frozen=True)
 class TableSizes:
-    """What the table is made of; the defaults are the documentation's."""
+    """How much is trained and measured; the defaults are the documentation's."""
 
     questions: int = 2000  # training questions
     test: int | None = None  # test questions; None: all
@@ -195,4 +195,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

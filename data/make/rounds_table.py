@@ -1,4 +1,4 @@
-"""The toy's results over several seeds, the tables of docs/toy-results.md, made again by
+"""The toy's results over several seeds, the tables of docs/toy-results.md, written by
 `python data/make/rounds_table.py runs/seed-*`.
 
 Reads what `kit quickstart --seed N --folder runs/seed-N` left; recall is computed again from the tables there. The
@@ -8,13 +8,15 @@ figures of each round are written as well, for the notebook about rounds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
+from operator import getitem
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from tables import markdown_table, write_between
+from tables import markdown_table, run_command, write_between
 
 from kit.data import load_passages, load_questions
 from kit.files import read_json, write_json
@@ -100,33 +102,23 @@ def _difference(test: PairedTest) -> str:
 
 
 def _figure_rows(figures: Sequence[dict[str, Any]]) -> Any:
-    paths = {f"exact match, {name}": ("reader", "em", name) for name in figures[0]["reader"]["em"]}
+    paths: dict[str, tuple[Any, ...]] = {
+        f"exact match, {name}": ("reader", "em", name) for name in figures[0]["reader"]["em"]
+    }
     paths |= {
         "exact match before fine-tuning": ("reader", "before"),
         "exact match, closed book": ("reader", "em_closed_book"),
         "gold passage on top by attention": ("attention", "gold_top1"),
         "gold passage on top by BM25": ("attention", "bm25_gold_top1"),
         **{f"exact match, passages kept by: {name}": ("evidence", name) for name in figures[0]["evidence"]},
+        **{f"exact match, round {n + 1}'s passages": ("rounds", n, "em") for n in range(len(figures[0]["rounds"]))},
     }
     for name, path in paths.items():
-        values = [_at(run, path) for run in figures]
+        values = [reduce(getitem, path, run) for run in figures]
         yield [name, *(f"{100 * value:.1f}" for value in values), f"{100 * np.mean(values):.1f}"]
-    for number in range(len(figures[0]["rounds"])):
-        values = [run["rounds"][number]["em"] for run in figures]
-        yield [
-            f"exact match, round {number + 1}'s passages",
-            *(f"{100 * v:.1f}" for v in values),
-            f"{100 * np.mean(values):.1f}",
-        ]
     for name, key in (("seconds", "seconds"), ("peak memory, MB", "peak_memory_mb")):
         values = [run[key] for run in figures]
         yield [name, *(f"{value:.0f}" for value in values), f"{np.mean(values):.0f}"]
-
-
-def _at(figures: Any, path: Sequence[str]) -> float:
-    for key in path:
-        figures = figures[key]
-    return figures
 
 
 def main(
@@ -140,4 +132,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -3,7 +3,7 @@
 Reading exercises about imagined worlds (kit.toy.counterfactual): sentences to fill over one to ten passages, questions
 over one or two. T5 1.0, too, was trained on reading comprehension beside filling gaps. In the first half of the run a
 guide shows the decoder where the answer stands, as in the guided alignment of machine translation (Chen et al. 2016):
-the exercises are made, so this is known. The guide fades out, and nothing after pre-training uses it: a reader is
+the exercises come with their answers' places. The guide fades out, and nothing after pre-training uses it: a reader is
 fine-tuned on answers alone. What comes out reads ten passages nearly as well before fine-tuning as after it.
 """
 
@@ -17,7 +17,7 @@ import torch
 import typer
 from t5 import tokenize
 from t5_start import initial_t5
-from tables import Threads, exit_if_interrupted
+from tables import Threads, exit_if_interrupted, run_command
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -32,7 +32,7 @@ from kit.train.fit import fit
 
 FEW, MANY = (1, 2, 4), (1, 2, 4, 4, 10)  # passages of an exercise, drawn anew for each batch: at first, and then
 FEW_UNTIL = 0.15  # share of the steps with few passages only: more exercises a batch, and learning starts sooner
-ASKED_OVER = 2  # questions are asked over so many passages at most; over more there are only sentences to fill
+QUESTIONS_OVER = 2  # questions stand over so many passages at most; over more there are only sentences to fill
 PASSAGES = 64  # of a batch
 GUIDE_UNTIL = 0.5  # share of the steps after which the guide has faded out; it is whole for the first half of them
 POINT, CHOOSE = 1.0, 0.5  # weights of the guide's two parts
@@ -87,7 +87,7 @@ def main(
 
     def loss_of(model: FiDReader, number: int, rng: random.Random) -> tuple[Tensor, dict[str, float]]:
         count = rng.choice(FEW if number < FEW_UNTIL * steps else MANY)
-        gap = 0.5 if count <= ASKED_OVER else 1.0
+        gap = 0.5 if count <= QUESTIONS_OVER else 1.0
         exercises = [make_exercise(kinds, pools, rng, passages=count, gap=gap) for _ in range(PASSAGES // count)]
         strength = min(1.0, max(0.0, 2 * (1 - number / (GUIDE_UNTIL * steps))))
         loss, figures = exercise_loss(model, exercises, strength)
@@ -100,4 +100,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -25,6 +25,15 @@ Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves torch's choice
 Seeds = Annotated[int, typer.Option(help="how many")]
 
 
+def run_command(command: Callable[..., None]) -> None:
+    """Runs a maker's command line; a user's mistake is one line, with exit code 2."""
+    try:
+        typer.run(command)
+    except KitError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+
+
 def exit_if_interrupted(history: TrainingHistory, work: Path) -> None:
     """Ends the command after an interrupt, with a line that says how to go on."""
     if history.interrupted:

@@ -104,7 +104,7 @@ def load_course(
     encoder: str | Path | None = None,
     device: str | None = None,
 ) -> Course:
-    """The course's data: `scale` "toy" (from `seed`, with `generated` made-up entities; on the CPU) or "full".
+    """The course's data: `scale` "toy" (from `seed`, with `generated` invented entities; on the CPU) or "full".
 
     At full scale these are looked for in `folder`, unless a path is passed: `psgs_w100.tsv`, `train.json`, `dev.json`,
     `test.json` (or `.jsonl`) in FiD's format, `bm25` (a folder that BM25 saved; optional), and the checkpoints

@@ -1,4 +1,4 @@
-"""The toy: a small encyclopaedia of real and made-up facts, its words, and small models trained for it."""
+"""The toy: a small encyclopaedia of real and invented facts, its words, and small models trained for it."""
 
 from __future__ import annotations
 

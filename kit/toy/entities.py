@@ -1,4 +1,4 @@
-"""Entities of the toy encyclopaedia: the real ones of the fact tables, and made-up ones with the same relations."""
+"""Entities of the toy encyclopaedia: the real ones of the fact tables, and invented ones with the same relations."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kit.toy.facts import Kind
 from kit.toy.names import Pools, person, work
 
 PERSON_KINDS = ("writer", "painter", "composer", "scientist")
-# How a generated entity's value is made, where it is not drawn from the values that real entities have.
-MADE_VALUES = {
+# How an invented entity gets its value, where it is not drawn from the values that real entities have.
+INVENTED_VALUES = {
     "capital": "word", "currency": "word", "birthplace": "word", "mouth": "word", "range": "word",
     "discoverer": "person", "inventor": "person", "work": "work", "symbol": "symbol",
     "number": (119, 199), "calling_code": (200, 999), "year": (1700, 1990), "ascent_year": (1790, 1980),
@@ -31,10 +31,10 @@ class Entity:
 
 
 def generate_entity(kind: Kind, name: str, entity_id: str, pools: Pools, rng: random.Random) -> Entity:
-    """A made-up entity of a kind that has a value for every relation; a person's death follows the birth."""
+    """An invented entity of a kind that has a value for every relation; a person's death follows the birth."""
     facts = {}
     for relation in kind.relations:
-        how = MADE_VALUES.get(relation)
+        how = INVENTED_VALUES.get(relation)
         if how == "word":
             facts[relation] = rng.choice(pools.words)
         elif how == "person":
@@ -53,7 +53,7 @@ def generate_entity(kind: Kind, name: str, entity_id: str, pools: Pools, rng: ra
 
 
 def generate_name(kind: Kind, pools: Pools, rng: random.Random) -> str:
-    """A made-up name for an entity of this kind: two words for people, one for places and things."""
+    """An invented name for an entity of this kind: two words for people, one for places and things."""
     return person(rng, pools) if kind.name in PERSON_KINDS else rng.choice(pools.words)
 
 
@@ -68,7 +68,7 @@ def all_entities(kinds: Mapping[str, Kind], pools: Pools, generated: int, rng: r
     while generated:
         kind = kinds[names[generated % len(names)]]
         name = generate_name(kind, pools, rng)
-        if name.split()[-1] in taken:  # no two made-up people share a surname
+        if name.split()[-1] in taken:  # no two invented people share a surname
             continue
         taken.add(name.split()[-1])
         entities.append(generate_entity(kind, name, f"{kind.name}-made-{generated}", pools, rng))

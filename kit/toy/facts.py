@@ -15,7 +15,7 @@ from kit.types import KitError
 
 @dataclass(frozen=True)
 class Relation:
-    """One relation of a kind: how it is stated, stated without the name, asked for, and asked for as people type."""
+    """One relation of a kind: statements, with and without the name, and questions, as people write and type them."""
 
     name: str
     statements: tuple[str, ...]

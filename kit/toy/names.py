@@ -1,4 +1,4 @@
-"""Made-up names and values for the toy encyclopaedia: pools that never run dry, always the same from a seed.
+"""Invented names and values for the toy encyclopaedia: pools that never run dry, always the same from a seed.
 
 Real names are few and a model could remember them; names drawn from these pools can only be read.
 """

@@ -1,7 +1,7 @@
 """The toy encyclopaedia: fact tables to passages and questions, everything from a seed.
 
 Real facts come from data/toy/facts, sentences from data/toy/templates; generated entities fill the same relations with
-made-up names. An entity's facts are spread over several short passages, among sentences that name other entities, so
+invented names. An entity's facts are spread over several short passages, among sentences that name other entities, so
 that a retriever must find the right passage and a reader must read it. Knows nothing of models.
 """
 
@@ -61,9 +61,9 @@ def build_world(
     in_passing: float = 0.3,
     wordings: str = "written",
 ) -> ToyWorld:
-    """The encyclopaedia of a seed: every real entity and `generated` made-up ones.
+    """The encyclopaedia of a seed: every real entity and `generated` invented ones.
 
-    Split by entity: no entity of a test question is asked about in train or dev. As a rule a fact stands in several
+    Split by entity: no entity of a test question is one of train's or dev's. As a rule a fact stands in several
     passages, always in one under its entity's own title; with `facts_once` it stands in one alone, and in a share
     `in_passing` of the cases under another entity's title. `wordings`: questions in whole sentences ("written"), as
     people type them ("typed": short, often without a question mark), or "both". Takes seconds. Raises `KitError` if
