@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from loss_comparison import CONDITIONS, RATE, RATES, Sizes, compare, noisy_reader
 from tiny_course import tiny_course
@@ -10,14 +9,10 @@ from tiny_course import tiny_course
 SIZES = Sizes(questions=6, listed=4, drawn=2, steps=2, batch=3, passages=4, test=5)
 
 
-@pytest.fixture(scope="module")
-def small():
-    return tiny_course()
-
-
-def test_rows_of_every_rate_and_of_the_better_one_for_later_seeds(small, tmp_path):
+def test_rows_of_every_rate_and_of_the_better_one_for_later_seeds(small_encoder, small_reader, tmp_path):
+    toy = tiny_course(small_encoder, small_reader, tmp_path)
     names = ("kl, teacher temperature 4", "kl, standardised, noise 0.7")
-    rows = compare(tmp_path, names=names, seeds=(0, 1), sizes=SIZES, toy=small)
+    rows = compare(tmp_path, names=names, seeds=(0, 1), sizes=SIZES, toy=toy)
     assert [row["condition"] for row in rows[:2]] == ["BM25", "start"]
     mine = [row for row in rows if row["condition"] == names[0]]
     assert [row["seed"] for row in mine] == [0, 0, 1]
@@ -25,15 +20,14 @@ def test_rows_of_every_rate_and_of_the_better_one_for_later_seeds(small, tmp_pat
     assert [row["rate"] for row in mine[:2]] == list(RATES)
     assert mine[2]["rate"] == max(mine[:2], key=lambda row: row["dev"]["5"])["rate"]
     assert all(0 <= row["recall"]["1"] <= row["recall"]["100"] <= 1 for row in rows)
-    again = compare(tmp_path, names=names, seeds=(0, 1), sizes=SIZES, toy=small)
+    again = compare(tmp_path, names=names, seeds=(0, 1), sizes=SIZES, toy=toy)
     assert [row.get("seconds") for row in again] == [row.get("seconds") for row in rows]  # nothing was trained anew
 
 
-def test_a_noisy_reader_is_a_copy_whose_embeddings_stay(small):
-    reader = small.reader
-    before = {name: weight.clone() for name, weight in reader.named_parameters()}
-    worse = dict(noisy_reader(reader, 0.5).named_parameters())
-    for name, weight in reader.named_parameters():
+def test_a_noisy_reader_is_a_copy_whose_embeddings_stay(small_reader):
+    before = {name: weight.clone() for name, weight in small_reader.named_parameters()}
+    worse = dict(noisy_reader(small_reader, 0.5).named_parameters())
+    for name, weight in small_reader.named_parameters():
         assert torch.equal(weight, before[name])
         assert torch.equal(weight, worse[name]) == (weight.ndim != 2 or "shared" in name)
 

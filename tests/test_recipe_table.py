@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from recipes_table import TableSizes, toy_markdown, toy_table
 from tables import write_between
@@ -19,10 +17,8 @@ TINY = TableSizes(
 
 
 def test_a_table_is_measured_and_goes_on(small_encoder, small_reader, tmp_path):
-    small_encoder.save_pretrained(tmp_path / "bert")
-    small_reader.save_pretrained(tmp_path / "t5")
     lines: list[str] = []
-    toy = replace(tiny_course(), encoder_source=tmp_path / "bert", reader_source=tmp_path / "t5")
+    toy = tiny_course(small_encoder, small_reader, tmp_path)
     options = {"sizes": TINY, "toy": toy, "log": lines.append}
     names = ("dpr", "rdr", "tas-b", "atlas-pdist")
     rows = toy_table(tmp_path / "run", names=names[:2], **options)
