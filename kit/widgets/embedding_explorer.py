@@ -20,7 +20,7 @@ from kit.widgets.base import Explorer
 from kit.widgets.controls import Choice, Free
 from kit.widgets.packed import packed
 
-EXPORTED = 150_000  # bytes of words in an exported page: below 1 MB with plotly.js
+EXPORTED = 160_000  # bytes of the map and of words in an exported page: below 1 MB with plotly.js
 
 
 class EmbeddingExplorer(Explorer):
@@ -113,7 +113,7 @@ class EmbeddingExplorer(Explorer):
 
     def exported_requests(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """The words of as many questions as fit, the present one first."""
-        room, present = EXPORTED, self.state["question"]
+        room, present = EXPORTED - len(self._data), self.state["question"]
         for question in dict.fromkeys([present, *self._questions]):
             request = {"question": question}
             room -= len(packed(self.answer("words", request)))

@@ -63,6 +63,15 @@ def test_a_word_says_what_it_adds_and_the_map_goes_back_to_before(explorer, open
     expect(points).to_have_attribute("transform", after)
 
 
+def test_a_page_without_a_questions_words_says_so_and_keeps_its_map(explorer, open_file, monkeypatch):
+    monkeypatch.setattr("kit.widgets.embedding_explorer.EXPORTED", 0)
+    page = open_file(explorer)
+    page.get_by_text("this page does not hold that").wait_for()
+    expect(page.locator(WORDS)).to_have_count(0)
+    assert page.locator(POINTS.format(4)).count() == 6
+    expect(page.locator("[data-panel=passages] tbody tr")).to_have_count(5)
+
+
 @pytest.mark.parametrize(("size", "dark"), [((390, 800), False), ((1366, 768), True), ((1366, 768), False)])
 def test_it_fits_its_page(explorer, open_file, pictures, size, dark):
     page = open_file(explorer, size=size, dark=dark)
