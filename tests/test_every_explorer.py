@@ -28,11 +28,6 @@ from kit.widgets import (
 )
 from kit.widgets.base import Explorer
 
-# ipywidgets 7.7's own
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Deprecated in traitlets:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:The `ipykernel.comm.Comm` class:DeprecationWarning"),
-]
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
