@@ -59,8 +59,8 @@ def run_quickstart(
     """The figures of a run, also in `folder`/figures.json, with a report; a stopped run goes on where it stopped.
 
     `log` gets a line for each stage. A folder with a finished run is begun anew: its files are removed, and no others.
-    Raises `KitError` if the folder holds other files and no run, or a run's files that were changed since. Takes under
-    five minutes on two CPU cores.
+    Raises `KitError` if the folder holds other files and no run, or a run's files that were changed since. Takes about
+    six minutes on two CPU cores.
     """
     plan = replace(plan, seed=seed)
     settings = {"seed": seed, "plan": asdict(plan), "world": world and _digest(world)}
